@@ -1,0 +1,3 @@
+"""Freehold: the Kubernetes operator for open models."""
+
+__version__ = "0.1.0"

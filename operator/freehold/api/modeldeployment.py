@@ -1,0 +1,395 @@
+"""ModelDeployment: a model, its hardware and its replicas, as a user declares them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
+
+from freehold.api.architecture import ModelDescription
+from freehold.api.base import ApiModel, Rule
+from freehold.api.names import OPERATOR
+from freehold.api.scalars import Count, Duration, Label, ObjectName, PositiveCount, Text
+from freehold.api.status import ModelDeploymentStatus
+
+Source = Annotated[
+    str,
+    Text(
+        r"^((hf|s3|gs|abfss|oci)://[^\s/][^\s]*|pvc://[a-z0-9][-a-z0-9.]*(/[^\s]*)?|file:///[^\s]+)$",
+        "hf://ORG/MODEL, s3://BUCKET/PATH, gs://BUCKET/PATH, abfss://CONTAINER@ACCOUNT/PATH,"
+        " oci://REGISTRY/IMAGE, pvc://CLAIM/PATH or file:///ABSOLUTE/PATH",
+        1024,
+    ),
+]
+Revision = Annotated[
+    str,
+    Text(
+        r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$", "a branch, tag or commit such as main or 0e9e39f", 128
+    ),
+]
+ServedName = Annotated[
+    str,
+    Text(
+        r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+        "letters, digits, '.', '_', '-' and '/', without ':' (it separates an adapter's name)",
+        128,
+    ),
+]
+Purchase = Literal["OnDemand", "Spot"]
+
+
+class SecretReference(ApiModel):
+    """A Secret in the ModelDeployment's namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+
+
+class Credentials(ApiModel):
+    """What opens the model's source."""
+
+    secret_ref: SecretReference = Field(
+        description="Secret with the source's credentials, such as HF_TOKEN or AWS keys."
+    )
+
+
+class ModelSource(ApiModel):
+    """Which model is served, from where, and under which name."""
+
+    source: Source = Field(description="Where the weights are: a URL with one of the schemes.")
+    revision: Revision | None = Field(
+        default=None,
+        description="Branch, tag or commit; the commit it means at the rollout is what stays.",
+    )
+    served_name: ServedName | None = Field(
+        default=None,
+        description="Name of the model at the endpoint. Default: the object's name.",
+    )
+    context_length: PositiveCount | None = Field(
+        default=None,
+        description="Longest request in tokens, prompt and answer. Default: the longest that "
+        "fits, up to the model's own limit.",
+    )
+    credentials: Credentials | None = Field(
+        default=None, description="Credentials for a source that asks for them."
+    )
+    architecture: ModelDescription | None = Field(
+        default=None,
+        description="The model's shape, only for one that neither the catalogue nor the source "
+        "describes.",
+    )
+
+
+class Workload(ApiModel):
+    """What one replica must hold in its KV cache at once."""
+
+    concurrent_requests: PositiveCount = Field(
+        default=1, description="Requests that one replica works on at the same time."
+    )
+    prompt_tokens: PositiveCount = Field(description="Tokens of a typical long prompt.")
+    output_tokens: PositiveCount = Field(description="Tokens of a typical long answer.")
+
+
+class Parallelism(ApiModel):
+    """How one replica is split over devices."""
+
+    tensor: PositiveCount = Field(default=1, description="Tensor parallel size.")
+    pipeline: PositiveCount = Field(default=1, description="Pipeline parallel size.")
+
+
+class Candidate(ApiModel):
+    """One kind of hardware that the model may run on."""
+
+    name: Label = Field(description="Name of the candidate; its worker group bears it.")
+    accelerator: ObjectName = Field(description="Name of an AcceleratorClass.")
+    purchase: Purchase = Field(
+        default="OnDemand", description="Spot capacity that may be taken away, or on-demand."
+    )
+    parallelism: Parallelism | None = Field(
+        default=None, description="Split of one replica. Default: planned."
+    )
+
+
+def _unique_names(hardware: Hardware) -> bool:
+    names = [candidate.name for candidate in hardware.candidates]
+    return len(names) == len(set(names))
+
+
+class Hardware(ApiModel):
+    """The hardware a model may run on."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "candidates",
+            "candidates with different names",
+            "self.candidates.all(a, self.candidates.exists_one(b, b.name == a.name))",
+            _unique_names,
+        ),
+    )
+
+    candidates: tuple[Candidate, ...] = Field(
+        min_length=1,
+        max_length=16,
+        description="In order of preference; the first that fits is taken.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class AutoscalingTarget(ApiModel):
+    """What the replicas are scaled for; one of the fields."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "",
+            "one of timeToFirstToken and queueDepth",
+            "has(self.timeToFirstToken) != has(self.queueDepth)",
+            lambda t: (t.time_to_first_token is None) != (t.queue_depth is None),
+        ),
+    )
+
+    time_to_first_token: Duration | None = Field(
+        default=None, description="Time to the first token that requests should see."
+    )
+    queue_depth: Count | None = Field(
+        default=None, description="Requests waiting per replica to settle at."
+    )
+
+
+class Autoscaling(ApiModel):
+    """Replicas that follow the depth of the queue."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "maxReplicas",
+            "at least minReplicas",
+            "self.maxReplicas >= self.minReplicas",
+            lambda a: a.max_replicas >= a.min_replicas,
+        ),
+        Rule(
+            "scaleToZeroAfter",
+            "only with minReplicas 0",
+            "!has(self.scaleToZeroAfter) || self.minReplicas == 0",
+            lambda a: a.scale_to_zero_after is None or a.min_replicas == 0,
+        ),
+    )
+
+    min_replicas: Count = Field(
+        description="Replicas that are always there; 0 releases the hardware when idle."
+    )
+    max_replicas: PositiveCount = Field(description="Replicas at the most.")
+    target: AutoscalingTarget | None = Field(
+        default=None, description="What to scale for. Default: chosen by the policy."
+    )
+    scale_to_zero_after: Duration | None = Field(
+        default=None, description="Idle time before the last replica goes. Default: 10m."
+    )
+
+
+class Rollout(ApiModel):
+    """How a change that needs new replicas is carried out."""
+
+    type: Literal["BlueGreen", "Recreate"] = Field(
+        default="BlueGreen",
+        description="BlueGreen serves from the old until the new answers; Recreate frees the "
+        "hardware first.",
+    )
+    progress_deadline: Duration | None = Field(
+        default=None, description="Time after which a rollout that is not ready goes back."
+    )
+
+
+class Authentication(ApiModel):
+    """Who may call the endpoint."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "secretRef",
+            "only with type APIKey",
+            "!has(self.secretRef) || self.type == 'APIKey'",
+            lambda a: a.secret_ref is None or a.type == "APIKey",
+        ),
+    )
+
+    type: Literal["APIKey", "None"] = Field(
+        description="APIKey asks for a bearer key; None, which must be written, for nothing."
+    )
+    secret_ref: SecretReference | None = Field(
+        default=None, description="Secret whose values are the keys. Default: one is generated."
+    )
+
+
+class LabelSelectorRequirement(ApiModel):
+    """One requirement of a label selector."""
+
+    key: str = Field(min_length=1, max_length=317, description="Label key.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
+        description="How the label's value relates to values."
+    )
+    values: tuple[str, ...] | None = Field(
+        default=None, max_length=64, description="Values for In and NotIn."
+    )
+
+
+class LabelSelector(ApiModel):
+    """A Kubernetes label selector."""
+
+    match_labels: dict[str, str] | None = Field(
+        default=None, description="Labels that must be there with these values."
+    )
+    match_expressions: tuple[LabelSelectorRequirement, ...] | None = Field(
+        default=None, max_length=64, description="Requirements that must all hold."
+    )
+
+
+class AllowedNamespaces(ApiModel):
+    """Namespaces whose pods may reach the endpoint."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "selector",
+            "present exactly when from is Selector",
+            "has(self.selector) == (self.from == 'Selector')",
+            lambda a: (a.selector is not None) == (a.from_ == "Selector"),
+        ),
+    )
+
+    from_: Literal["Same", "All", "Selector"] = Field(
+        alias="from", description="Same: the object's own namespace. Selector: by label."
+    )
+    selector: LabelSelector | None = Field(
+        default=None, description="Labels of the allowed namespaces."
+    )
+
+
+class Endpoint(ApiModel):
+    """The model's OpenAI-compatible endpoint."""
+
+    authentication: Authentication | None = Field(
+        default=None, description="Who may call it. Default: APIKey with a generated key."
+    )
+    allowed_namespaces: AllowedNamespaces | None = Field(
+        default=None, description="Who may reach it. Default: the object's own namespace."
+    )
+
+
+class EngineImage(ApiModel):
+    """The image of the engine on one accelerator class."""
+
+    accelerator: ObjectName = Field(description="Name of an AcceleratorClass.")
+    image: str = Field(min_length=1, max_length=1024, description="Container image.")
+
+
+class Engine(ApiModel):
+    """The inference engine."""
+
+    name: Literal["vllm"] = Field(default="vllm", description="The engine's name.")
+    args: dict[str, Any] | None = Field(
+        default=None,
+        description="Engine arguments by the engine's own names, such as max_num_seqs. What the "
+        "plan decides (parallelism, context length) has fields of its own.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    images: tuple[EngineImage, ...] | None = Field(
+        default=None,
+        max_length=64,
+        description="Images by accelerator class. Default: what the class names.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["accelerator"],
+        },
+    )
+
+
+_PRESERVED: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+class Templates(ApiModel):
+    """Overlays on the pod templates, for the rare need."""
+
+    head: dict[str, Any] | None = Field(
+        default=None,
+        description="Strategic-merge overlay on the head's pod template.",
+        json_schema_extra=_PRESERVED,
+    )
+    worker: dict[str, Any] | None = Field(
+        default=None,
+        description="Strategic-merge overlay on the workers' pod template.",
+        json_schema_extra=_PRESERVED,
+    )
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What the user wants."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "replicas",
+            "one of replicas and autoscaling, not both",
+            "!(has(self.replicas) && has(self.autoscaling))",
+            lambda s: s.replicas is None or s.autoscaling is None,
+        ),
+    )
+
+    managed_by: str = Field(
+        default=OPERATOR,
+        min_length=1,
+        max_length=253,
+        description="Controller that acts on the object; any other value is left alone.",
+        json_schema_extra={
+            "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "immutable"}]
+        },
+    )
+    suspend: bool = Field(default=False, description="Releases the hardware and keeps the object.")
+    model: ModelSource = Field(description="The model.")
+    service_account_name: ObjectName | None = Field(
+        default=None, description="ServiceAccount of the pods, for workload identity."
+    )
+    workload: Workload | None = Field(
+        default=None,
+        description="What one replica must hold. Default: one request of full context.",
+    )
+    hardware: Hardware | None = Field(
+        default=None,
+        description="Where it may run. Default: every class that fits, cheapest first.",
+    )
+    replicas: Count | None = Field(
+        default=None, description="A fixed number of replicas. Default without autoscaling: 1."
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None, description="Replicas that follow the queue, instead of replicas."
+    )
+    rollout: Rollout | None = Field(default=None, description="How changes are carried out.")
+    endpoint: Endpoint | None = Field(default=None, description="The endpoint.")
+    engine: Engine | None = Field(default=None, description="The inference engine.")
+    templates: Templates | None = Field(default=None, description="Pod template overlays.")
+
+
+class ObjectMeta(ApiModel):
+    """The part of Kubernetes' metadata that Freehold reads; the rest is let through."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Label = Field(description="Name of the object.")
+    namespace: ObjectName | None = Field(default=None, description="Namespace of the object.")
+    labels: dict[str, str] | None = Field(default=None, description="Labels.")
+    annotations: dict[str, str] | None = Field(default=None, description="Annotations.")
+
+
+class ModelDeployment(ApiModel):
+    """A model, its hardware and its replicas."""
+
+    api_version: Literal["freehold.dev/v1alpha1"] = Field(description="API version.")
+    kind: Literal["ModelDeployment"] = Field(description="Kind.")
+    metadata: ObjectMeta = Field(description="Standard object metadata.")
+    spec: ModelDeploymentSpec = Field(description="What is wanted.")
+    status: ModelDeploymentStatus | None = Field(default=None, description="What is.")
+
+    @property
+    def name(self) -> str:
+        """Return the object's name."""
+        return self.metadata.name
+
+    @property
+    def served_name(self) -> str:
+        """Return the name under which the endpoint serves the model."""
+        return self.spec.model.served_name or self.metadata.name

@@ -1,0 +1,126 @@
+"""The status of a ModelDeployment: what was decided and what is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from freehold.api.base import ApiModel
+from freehold.api.scalars import Count, PositiveCount, Quantity
+
+
+class Condition(ApiModel):
+    """One aspect of the object's state, in the Kubernetes convention."""
+
+    type: str = Field(description="Aspect that the condition speaks of.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="Documented one-word reason.")
+    message: str = Field(description="One sentence for a person.")
+    observed_generation: Count | None = Field(
+        default=None, description="Generation of the spec that the condition speaks of."
+    )
+    last_transition_time: str = Field(
+        description="When the status last changed.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class HourlyCost(ApiModel):
+    """List price of one replica for one hour."""
+
+    amount: str = Field(description="Decimal amount.")
+    currency: str = Field(description="ISO 4217 code.")
+
+
+class RejectedCandidate(ApiModel):
+    """A candidate that was passed over."""
+
+    candidate: str = Field(description="Name of the candidate.")
+    reason: str = Field(description="One-word reason.")
+    message: str = Field(description="Why, and what would have to change.")
+
+
+class PlanStatus(ApiModel):
+    """The plan that is frozen in the current revision."""
+
+    candidate: str = Field(description="The chosen candidate.")
+    accelerator: str = Field(description="Its AcceleratorClass.")
+    tensor: PositiveCount = Field(description="Tensor parallel size.")
+    pipeline: PositiveCount = Field(description="Pipeline parallel size.")
+    nodes: PositiveCount = Field(description="Nodes that one replica spans.")
+    weights_per_device: Quantity = Field(description="Weights on the fullest device.")
+    kv_cache_tokens: Count = Field(description="Tokens that one replica's KV cache holds.")
+    context_length: PositiveCount = Field(description="Longest request in tokens.")
+    hourly_cost: HourlyCost | None = Field(
+        default=None, description="List price of one replica, where it is known."
+    )
+    rejected: tuple[RejectedCandidate, ...] | None = Field(
+        default=None,
+        max_length=8,
+        description="Candidates that were passed over, sorted by name.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["candidate"],
+        },
+    )
+
+
+class Address(ApiModel):
+    """Where the model answers."""
+
+    name: str = Field(description="Protocol of the address.")
+    url: str = Field(description="Base URL.")
+
+
+class Scaling(ApiModel):
+    """The last scaling decision."""
+
+    reason: str = Field(description="One-word reason.")
+    message: str = Field(description="A sentence with the numbers that decided.")
+
+
+class WorkloadReference(ApiModel):
+    """An object that serves the model."""
+
+    name: str = Field(description="Name of the object.")
+    kind: str = Field(description="Kind of the object.")
+    revision: str = Field(description="Revision that it serves.")
+    ready: bool = Field(description="Whether it answers.")
+
+
+class ModelDeploymentStatus(ApiModel):
+    """What is."""
+
+    observed_generation: Count | None = Field(
+        default=None, description="Generation of the spec that the status speaks of."
+    )
+    conditions: tuple[Condition, ...] | None = Field(
+        default=None,
+        max_length=16,
+        description="Ready, Reconciling, Stalled, Planned, Placed, Serving, Scaled.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    addresses: tuple[Address, ...] | None = Field(
+        default=None,
+        max_length=8,
+        description="Where the model answers.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    current_revision: str | None = Field(
+        default=None, description="ControllerRevision that serves."
+    )
+    update_revision: str | None = Field(
+        default=None, description="ControllerRevision that is being rolled out."
+    )
+    plan: PlanStatus | None = Field(default=None, description="The plan of that revision.")
+    replicas: Count | None = Field(default=None, description="Replicas that exist.")
+    ready_replicas: Count | None = Field(default=None, description="Replicas that answer.")
+    desired_replicas: Count | None = Field(default=None, description="Replicas that are wanted.")
+    selector: str | None = Field(default=None, description="Label selector of the pods.")
+    scaling: Scaling | None = Field(default=None, description="The last scaling decision.")
+    workloads: tuple[WorkloadReference, ...] | None = Field(
+        default=None,
+        max_length=8,
+        description="Objects that serve the model.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
