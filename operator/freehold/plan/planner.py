@@ -1,0 +1,207 @@
+"""The planner: a model and candidates in, a plan or reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from freehold.api.architecture import ModelDescription
+from freehold.api.modeldeployment import Parallelism, Workload
+from freehold.plan import explain
+from freehold.plan.accelerator import Accelerator
+from freehold.plan.constraints import hardware_violation, layout_violation
+from freehold.plan.demand import Demand, demand_of, sequences
+from freehold.plan.device_memory import device_memory
+from freehold.plan.engine_settings import EngineSettings
+from freehold.plan.kv_cache import kv_cache_cost
+from freehold.plan.layout import (
+    Layout,
+    layouts_across_nodes,
+    pinned_layout,
+    planned_layouts,
+)
+from freehold.plan.plan import NoPlan, Plan, Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A candidate with its accelerator class at hand.
+
+    Attributes:
+        name: Name of the candidate.
+        accelerator: Its class.
+        purchase: OnDemand or Spot.
+        parallelism: The user's split; None to plan it.
+    """
+
+    name: str
+    accelerator: Accelerator
+    purchase: str = "OnDemand"
+    parallelism: Parallelism | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that planning depends on.
+
+    Attributes:
+        model: The model's shape.
+        settings: What the engine arguments say.
+        context: Longest request asked for; None for the longest that fits.
+        workload: What one replica must hold at once.
+        options: Candidates.
+        in_order: Whether they stand in the user's order; if not, the cheapest that fits is taken.
+    """
+
+    model: ModelDescription
+    settings: EngineSettings
+    context: int | None
+    workload: Workload | None
+    options: tuple[Option, ...]
+    in_order: bool = True
+
+
+def make_plan(question: Question) -> Plan | NoPlan:
+    """Return the plan of the first candidate that carries the model, or why none does."""
+    answers = [_consider(question, option) for option in question.options]
+    plans = [answer for answer in answers if isinstance(answer, Plan)]
+    rejected = [answer for answer in answers if isinstance(answer, Rejection)]
+    if not plans:
+        return NoPlan(tuple(rejected))
+    chosen = plans[0] if question.in_order else min(plans, key=_price)
+    others = [_not_chosen(plan, chosen, question.in_order) for plan in plans if plan is not chosen]
+    return replace(chosen, rejected=tuple(rejected + others))
+
+
+def _price(plan: Plan) -> tuple[bool, Decimal, int, str]:
+    cost = plan.hourly_cost
+    return cost is None, cost or Decimal(0), plan.layout.devices, plan.candidate
+
+
+def _not_chosen(plan: Plan, chosen: Plan, in_order: bool) -> Rejection:
+    why = "comes later in the order" if in_order else "costs more or has no known price"
+    where = explain.replica(plan.accelerator, plan.layout)
+    message = f"{where} would fit too; {chosen.candidate} was taken, this {why}"
+    return Rejection(plan.candidate, "NotChosen", message, plan.memory)
+
+
+def _consider(question: Question, option: Option) -> Plan | Rejection:
+    """Return the best plan on one candidate, or why there is none."""
+    model, settings = question.model, question.settings
+    demand = _demand(question, pinned=option.parallelism is not None)
+    refused = _refused_anywhere(question, demand)
+    if refused is not None:
+        return Rejection(option.name, "ContextTooLong", refused)
+    unsupported = hardware_violation(model, settings, option.accelerator)
+    if unsupported is not None:
+        return Rejection(option.name, "UnsupportedFormat", unsupported)
+    if option.parallelism is not None:
+        return _pinned(question, option, demand)
+    layouts = _valid(question, planned_layouts(option.accelerator))
+    for layout in layouts:
+        plan = _try(question, option, demand, layout)
+        if plan is not None:
+            return plan
+    largest = next(it for it in layouts if it.devices == layouts[-1].devices)
+    wider = _valid(question, layouts_across_nodes(option.accelerator))
+    better = next((it for it in wider if _try(question, option, demand, it)), None)
+    return _rejection(question, option, demand, largest, better)
+
+
+def _valid(question: Question, layouts: Iterable[Layout]) -> list[Layout]:
+    model, settings = question.model, question.settings
+    return [it for it in layouts if layout_violation(model, settings, it) is None]
+
+
+def _demand(question: Question, pinned: bool) -> Demand:
+    limit = question.model.max_context_length
+    return demand_of(question.context, question.workload, limit, pinned)
+
+
+def _refused_anywhere(question: Question, demand: Demand) -> str | None:
+    """Return why no hardware whatever could carry this."""
+    if question.context is not None and question.context > question.model.max_context_length:
+        return explain.context_is_too_long(question.model, question.context)
+    longest = question.context or question.model.max_context_length
+    if demand.tokens > longest:
+        return explain.workload_is_longer_than_context(demand, longest)
+    return None
+
+
+def _pinned(question: Question, option: Option, demand: Demand) -> Plan | Rejection:
+    """Judge the parallelism that the user wrote, and no other."""
+    assert option.parallelism is not None
+    tensor, pipeline = option.parallelism.tensor, option.parallelism.pipeline
+    layout = pinned_layout(option.accelerator, tensor, pipeline)
+    if layout is None:
+        message = (
+            f"tensor parallel {tensor} is no multiple of the {option.accelerator.node_sizes[-1]} "
+            f"devices of a {option.accelerator.name} node; take one that is, or a smaller one"
+        )
+        return Rejection(option.name, "InvalidParallelism", message)
+    violation = layout_violation(question.model, question.settings, layout)
+    if violation is not None:
+        return Rejection(option.name, "InvalidParallelism", violation)
+    plan = _try(question, option, demand, layout)
+    if plan is not None:
+        return plan
+    free = replace(option, parallelism=None)
+    better = _consider(question, free)
+    return _rejection(
+        question, option, demand, layout, better.layout if isinstance(better, Plan) else None
+    )
+
+
+def _try(question: Question, option: Option, demand: Demand, layout: Layout) -> Plan | None:
+    """Return the plan with one layout, or None where its memory does not suffice."""
+    model, settings = question.model, question.settings
+    memory = device_memory(model, option.accelerator, settings, layout.tensor, layout.pipeline)
+    cost = kv_cache_cost(model, settings, layout.tensor, layout.pipeline)
+    available = memory.left_for_kv_cache
+    if demand.bytes_needed(cost) > available:
+        return None
+    context = demand.context_within(cost, available)
+    seqs = settings.max_num_seqs or sequences(
+        demand, cost, available, context, question.workload is not None
+    )
+    if option.accelerator.vendor == "cpu":
+        available = min(available, max(demand.bytes_needed(cost), cost.bytes_for(seqs, context)))
+        memory = replace(memory, kv_cache=available)
+    return Plan(
+        candidate=option.name,
+        purchase=option.purchase,
+        accelerator=option.accelerator,
+        model=model,
+        settings=settings,
+        layout=layout,
+        memory=memory,
+        kv_cache_tokens=cost.capacity(available, context),
+        context_length=context,
+        context_capped=demand.context is None and context < demand.limit,
+        max_num_seqs=seqs,
+        offer=option.accelerator.cheapest(option.purchase, layout.devices_per_node),
+        notes=explain.notes(layout, model, settings, context, demand, seqs),
+    )
+
+
+def _rejection(
+    question: Question, option: Option, demand: Demand, layout: Layout, better: Layout | None
+) -> Rejection:
+    """Return why the layout's memory does not suffice, and what would."""
+    model, settings, accelerator = question.model, question.settings, option.accelerator
+    memory = device_memory(model, accelerator, settings, layout.tensor, layout.pipeline)
+    cost = kv_cache_cost(model, settings, layout.tensor, layout.pipeline)
+    if memory.left_for_kv_cache <= 0:
+        why = explain.weights_do_not_fit(accelerator, settings, layout, memory)
+    else:
+        why = explain.kv_cache_does_not_fit(accelerator, layout, memory, cost, demand)
+    cure = explain.more_memory_would_fit(better, accelerator, settings)
+    return Rejection(option.name, "DoesNotFit", f"{why}; {cure}", memory)
+
+
+def options_for(
+    accelerators: Iterable[Accelerator], purchase: str = "OnDemand"
+) -> tuple[Option, ...]:
+    """Return one option for each class, for a manifest that names no hardware."""
+    return tuple(Option(item.name, item, purchase) for item in accelerators)
