@@ -59,15 +59,16 @@ def kv_cache_does_not_fit(
     )
 
 
-def more_memory_would_fit(
-    layout: Layout | None, accelerator: Accelerator, settings: EngineSettings
+def what_would_fit(
+    layout: Layout | None, accelerator: Accelerator, settings: EngineSettings, weights_fit: bool
 ) -> str:
     """Say which layout of the same class would fit, or what else could help."""
     if layout is not None:
         pinned = f"parallelism: {{tensor: {layout.tensor}, pipeline: {layout.pipeline}}}"
         return f"{replica(accelerator, layout)} would fit: set {pinned}"
-    halved = "" if settings.kv_bytes == 1 else ", engine.args.kv_cache_dtype: fp8"
-    return f"a smaller checkpoint (FP8 or FP4){halved} or an accelerator with more memory may fit"
+    if weights_fit and settings.kv_bytes > 1 and "fp8-kv" in accelerator.features:
+        return "engine.args.kv_cache_dtype: fp8 halves it"
+    return "take a smaller checkpoint (FP8 or FP4) or an accelerator with more memory"
 
 
 def context_is_too_long(model: ModelDescription, context: int) -> str:

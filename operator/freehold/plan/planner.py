@@ -192,16 +192,10 @@ def _rejection(
     model, settings, accelerator = question.model, question.settings, option.accelerator
     memory = device_memory(model, accelerator, settings, layout.tensor, layout.pipeline)
     cost = kv_cache_cost(model, settings, layout.tensor, layout.pipeline)
-    if memory.left_for_kv_cache <= 0:
+    weights_fit = memory.left_for_kv_cache > 0
+    if not weights_fit:
         why = explain.weights_do_not_fit(accelerator, settings, layout, memory)
     else:
         why = explain.kv_cache_does_not_fit(accelerator, layout, memory, cost, demand)
-    cure = explain.more_memory_would_fit(better, accelerator, settings)
+    cure = explain.what_would_fit(better, accelerator, settings, weights_fit)
     return Rejection(option.name, "DoesNotFit", f"{why}; {cure}", memory)
-
-
-def options_for(
-    accelerators: Iterable[Accelerator], purchase: str = "OnDemand"
-) -> tuple[Option, ...]:
-    """Return one option for each class, for a manifest that names no hardware."""
-    return tuple(Option(item.name, item, purchase) for item in accelerators)

@@ -1,0 +1,63 @@
+# One-word tasks. They need git, make, Python >= 3.11 and a C++ compiler; the rest they install
+# into .venv, from the locked files under requirements/.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+MODELS ?= /var/tmp/freehold
+LOCK := $(UV) pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: help setup demo test check unit live lock generate bench clean
+
+help: ## Show the tasks
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## Install everything into .venv and prepare the demo model
+	@$(BIN)/python examples/demo/prepare_model.py --cache $(MODELS)/gemma-3-270m >/dev/null
+
+$(VENV)/.ready: requirements/development.txt requirements/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(UV) pip sync --python $(BIN)/python --require-hashes requirements/development.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Serve the demo model with two tensor-parallel workers; Ctrl-C stops it
+	$(BIN)/freehold run examples/gemma-3-270m.yaml
+
+test: setup check unit live ## Everything: linters, unit and property tests, live Ray and vLLM
+
+check: $(VENV)/.ready ## Linters, types, layers, generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python hack/generate_crds.py --check
+	$(BIN)/python hack/generate_accelerators.py --check
+	$(BIN)/python hack/generate_engine_schema.py --check
+
+unit: $(VENV)/.ready ## Unit, property and golden tests
+	$(BIN)/python -m pytest tests/unit
+
+live: setup ## Tests against real Ray and real vLLM
+	$(BIN)/python -m pytest tests/live
+
+generate: $(VENV)/.ready ## Write the generated files anew
+	$(BIN)/python hack/generate_crds.py
+	$(BIN)/python hack/generate_accelerators.py
+	$(BIN)/python hack/generate_engine_schema.py
+
+lock: $(VENV)/.ready ## Resolve the requirement files anew
+	$(LOCK) --output-file requirements/operator.txt
+	$(LOCK) --extra cpu --output-file requirements/cpu.txt
+	$(LOCK) --extra gpu --output-file requirements/gpu.txt
+	$(LOCK) --extra cpu --group dev --group demo --output-file requirements/development.txt
+
+bench: setup ## Time to first answer and throughput, beside stock Ray and plain vLLM
+	$(BIN)/python benchmarks/request_path.py
+
+clean: ## Remove the environment
+	rm -rf $(VENV)

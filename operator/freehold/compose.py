@@ -1,0 +1,138 @@
+"""From manifest to Serve application: the path that every way in shares.
+
+parse -> describe -> resolve -> plan -> render. The operator, ``freehold run``, ``freehold plan``
+and ``freehold render`` all come through here, so that what was planned on a laptop is what runs
+on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from freehold.api.acceleratorclass import AcceleratorClass
+from freehold.api.faults import Fault
+from freehold.api.manifest import parse_manifest
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.catalog.builtin import Catalog, builtin_catalog
+from freehold.plan.plan import NoPlan, Plan
+from freehold.plan.planner import Option, Question, make_plan
+from freehold.plan.resolve import resolve
+from freehold.render.schema import check_engine_args
+from freehold.sources.describe import Described, describe
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedFault:
+    """A fault with the file it stands in."""
+
+    file: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        """Return the fault the way compilers do: file, line, sentence."""
+        line = f":{self.fault.line}" if self.fault.line else ""
+        return f"{self.file}{line}: {self.fault}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """What the given files hold together.
+
+    Attributes:
+        models: ModelDeployments, each with the file it stands in, in the order given.
+        catalog: The built-in catalogue with the files' own accelerator classes.
+        faults: All that is wrong; when there are any, nothing may be applied.
+    """
+
+    models: tuple[tuple[str, ModelDeployment], ...]
+    catalog: Catalog
+    faults: tuple[LocatedFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A model with the answer of the planner."""
+
+    model: ModelDeployment
+    described: Described
+    question: Question
+    answer: Plan | NoPlan
+
+
+def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
+    """Read files given as (name, text); every fault of every file is reported."""
+    models: list[tuple[str, ModelDeployment]] = []
+    classes: list[AcceleratorClass] = []
+    faults: list[LocatedFault] = []
+    for file, text in texts:
+        manifest = parse_manifest(text)
+        models += [(file, model) for model in manifest.models]
+        classes += manifest.classes
+        faults += [LocatedFault(file, fault) for fault in manifest.faults]
+    faults += _same_names(models)
+    for file, model in models:
+        faults += [LocatedFault(file, fault) for fault in check_arguments(model)]
+    return Manifests(tuple(models), builtin_catalog().with_classes(classes), tuple(faults))
+
+
+def read_files(paths: Iterable[Path]) -> Manifests:
+    """Read manifest files; one that cannot be read is a fault like any other."""
+    texts: list[tuple[str, str]] = []
+    faults: list[LocatedFault] = []
+    for path in paths:
+        try:
+            texts.append((str(path), path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            words = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            fault = Fault("", f"a file that cannot be read ({words})", "a YAML manifest")
+            faults.append(LocatedFault(str(path), fault))
+    manifests = read_manifests(texts)
+    return replace(manifests, faults=(*faults, *manifests.faults))
+
+
+def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:
+    """Return the faults of the engine arguments, by the engine's own list of them."""
+    args = (model.spec.engine.args if model.spec.engine else None) or {}
+    faults = check_engine_args(args)
+    return tuple(replace(fault, path=f"spec.engine.args.{fault.path}") for fault in faults)
+
+
+def _same_names(models: list[tuple[str, ModelDeployment]]) -> list[LocatedFault]:
+    seen: dict[str, str] = {}
+    faults = []
+    for file, model in models:
+        if seen.setdefault(model.name, file) != file:
+            found = f"{model.name!r}, which {seen[model.name]} has too"
+            faults.append(LocatedFault(file, Fault("metadata.name", found, "each name once")))
+    return faults
+
+
+def plan_model(
+    model: ModelDeployment,
+    catalog: Catalog,
+    *,
+    offline: bool = False,
+    only: Iterable[Option] | None = None,
+) -> Planned | tuple[Fault, ...]:
+    """Describe, resolve and plan one model.
+
+    Args:
+        model: The model.
+        catalog: Known models and classes.
+        offline: Whether the hub must not be asked.
+        only: Options to consider instead of the manifest's.
+
+    Returns:
+        The plan or the planner's refusal, or the faults that keep it from being planned at all.
+    """
+    described = describe(model.spec.model, catalog, offline=offline)
+    if isinstance(described, tuple):
+        return described
+    question = resolve(model, described.description, catalog.classes)
+    if isinstance(question, tuple):
+        return question
+    if only is not None:
+        question = replace(question, options=tuple(only), in_order=True)
+    return Planned(model, described, question, make_plan(question))

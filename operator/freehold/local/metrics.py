@@ -1,0 +1,51 @@
+"""Running, queued and generated tokens of each model, from Ray's Prometheus endpoint."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+RUNNING = "ray_vllm_num_requests_running"
+WAITING = "ray_vllm_num_requests_waiting"
+GENERATED = "ray_vllm_generation_tokens_total"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoad:
+    """What the engines of one model say.
+
+    Attributes:
+        running: Requests in work.
+        waiting: Requests waiting inside the engines.
+        generated: Tokens generated since the engines started.
+    """
+
+    running: float = 0.0
+    waiting: float = 0.0
+    generated: float = 0.0
+
+
+def read_metrics(address: str) -> dict[str, ModelLoad]:
+    """Return the load by served model name; empty when the endpoint does not answer yet."""
+    try:
+        answer = httpx.get(f"{address}/metrics", timeout=2.0, trust_env=False)
+        answer.raise_for_status()
+    except httpx.HTTPError:
+        return {}
+    return parse_metrics(answer.text)
+
+
+def parse_metrics(text: str) -> dict[str, ModelLoad]:
+    """Sum the engines' gauges by model name."""
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name in (RUNNING, WAITING, GENERATED):
+                sums[sample.labels.get("model_name", "")][sample.name] += sample.value
+    return {
+        name: ModelLoad(values[RUNNING], values[WAITING], values[GENERATED])
+        for name, values in sums.items()
+    }

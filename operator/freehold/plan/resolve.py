@@ -1,0 +1,66 @@
+"""A manifest and the catalogue to the question that the planner answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from freehold.api.acceleratorclass import AcceleratorClass
+from freehold.api.architecture import ModelDescription
+from freehold.api.faults import Fault
+from freehold.api.modeldeployment import Candidate, ModelDeployment
+from freehold.plan.accelerator import Accelerator, resolve_class
+from freehold.plan.engine_settings import read_engine_settings
+from freehold.plan.planner import Option, Question
+
+
+def resolve(
+    model: ModelDeployment,
+    description: ModelDescription,
+    classes: Mapping[str, AcceleratorClass],
+) -> Question | tuple[Fault, ...]:
+    """Return the question with all defaults filled in, or all that keeps it from being asked."""
+    spec = model.spec
+    args = (spec.engine.args if spec.engine else None) or {}
+    settings, faults = read_engine_settings(args)
+    options, class_faults = _options(model, classes)
+    if faults or class_faults:
+        return (*faults, *class_faults)
+    return Question(
+        model=description,
+        settings=settings,
+        context=spec.model.context_length,
+        workload=spec.workload,
+        options=options,
+        in_order=spec.hardware is not None,
+    )
+
+
+def _options(
+    model: ModelDeployment, classes: Mapping[str, AcceleratorClass]
+) -> tuple[tuple[Option, ...], tuple[Fault, ...]]:
+    if model.spec.hardware is None:
+        return _every_class(classes)
+    options: list[Option] = []
+    faults: list[Fault] = []
+    for i, candidate in enumerate(model.spec.hardware.candidates):
+        path = f"spec.hardware.candidates[{i}].accelerator"
+        found = resolve_class(candidate.accelerator, classes, path)
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            options.append(_option(candidate, found))
+    return tuple(options), tuple(faults)
+
+
+def _option(candidate: Candidate, accelerator: Accelerator) -> Option:
+    return Option(candidate.name, accelerator, candidate.purchase, candidate.parallelism)
+
+
+def _every_class(
+    classes: Mapping[str, AcceleratorClass],
+) -> tuple[tuple[Option, ...], tuple[Fault, ...]]:
+    """Return an option for every accelerator; workers on bare cores must be asked for by name."""
+    found = [resolve_class(name, classes, f"AcceleratorClass {name}") for name in sorted(classes)]
+    faults = tuple(item for item in found if isinstance(item, Fault))
+    able = [item for item in found if isinstance(item, Accelerator) and item.vendor != "cpu"]
+    return tuple(Option(item.name, item) for item in able), faults

@@ -1,0 +1,69 @@
+"""From a manifest's model source to the model's description, wherever that is to be found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from freehold.api.architecture import ModelDescription
+from freehold.api.faults import Fault
+from freehold.api.modeldeployment import ModelSource
+from freehold.catalog.builtin import Catalog
+from freehold.render.weights_location import weights_location
+from freehold.sources.hub import describe_repository
+from freehold.sources.local_folder import describe_folder
+
+_SOURCE = "spec.model.source"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A model whose shape is known.
+
+    Attributes:
+        description: Its shape and checkpoint.
+        origin: Where the description comes from, in words.
+        gated: Whether the hub asks for an accepted licence.
+    """
+
+    description: ModelDescription
+    origin: str
+    gated: bool = False
+
+
+def describe(
+    model: ModelSource, catalog: Catalog, *, offline: bool = False
+) -> Described | tuple[Fault, ...]:
+    """Return the model's description, or what keeps it from being known.
+
+    What the manifest says comes first, then the catalogue, then the source itself.
+
+    Args:
+        model: The model as the manifest names it.
+        catalog: What is known without looking.
+        offline: Whether the hub must not be asked.
+    """
+    if model.architecture is not None:
+        return Described(model.architecture, "spec.model.architecture")
+    scheme = model.source.partition("://")[0]
+    location = weights_location(model.source)
+    if scheme == "file":
+        found = describe_folder(Path(location))
+        return found if isinstance(found, tuple) else Described(found, f"{location}/config.json")
+    if scheme == "hf":
+        return _from_hub(location, model.revision, catalog, offline)
+    allowed = "a source that can be read from here (hf://, file://), or spec.model.architecture"
+    hint = "Describe the model under spec.model.architecture; its config.json has the numbers."
+    return (Fault(_SOURCE, f"a {scheme}:// source, which planning cannot read", allowed, hint),)
+
+
+def _from_hub(
+    repository: str, revision: str | None, catalog: Catalog, offline: bool
+) -> Described | tuple[Fault, ...]:
+    known = catalog.model(repository)
+    if known is not None:
+        return Described(known.description, "built-in catalogue", known.gated)
+    found = describe_repository(repository, revision, offline=offline)
+    if isinstance(found, tuple):
+        return found
+    return Described(found.description, f"config.json of {repository} at {found.commit}")
