@@ -1,0 +1,132 @@
+"""A plan to the Ray Serve config that serves it (``serveConfigV2``).
+
+What stands in ``args`` is the application's code to Serve: any change there restarts every
+replica. What stands in ``deployments`` changes in place. Hence every scaling value is in the
+second and none in the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.plan.plan import Plan
+from freehold.render.engine_kwargs import engine_kwargs
+from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
+
+IMPORT_PATH = "ray.serve.llm:build_openai_app"
+SERVER_CLASS = "freehold.serving.server.FreeholdServer"
+# Ray's name for one device, by the vendor of the class.
+_RAY_RESOURCE = {"cpu": "CPU", "google": "TPU", "aws": "neuron_cores", "intel": "HPU"}
+# A long answer may still be streaming when its replica is told to stop.
+_DRAIN_SECONDS = 600.0
+# Requests that may wait beyond those that run, before callers are told to come back later.
+_QUEUE_FACTOR = 16
+_LEAST_QUEUE = 256
+
+
+def server_deployment_name(served_name: str) -> str:
+    """Return the name that Serve LLM gives the deployment of a model."""
+    model = served_name.replace("/", "--").replace(".", "_")
+    return f"{SERVER_CLASS.rsplit('.', 1)[1]}:{model}"
+
+
+def serve_application(
+    model: ModelDeployment,
+    plan: Plan,
+    *,
+    weights: str,
+    route_prefix: str = "/",
+    pace: Pace | None = None,
+) -> dict[str, Any] | None:
+    """Return the Serve application of one model, or None for a model with no replicas.
+
+    Args:
+        model: The model.
+        plan: Its plan.
+        weights: Where the engine finds the weights: a hub id, a local path or a bucket's URL.
+        route_prefix: Path under which it answers.
+        pace: How fast replicas follow the load.
+    """
+    if replica_bounds(model.spec)[1] == 0:
+        return None
+    return {
+        "name": model.name,
+        "route_prefix": route_prefix,
+        "import_path": IMPORT_PATH,
+        "args": {"llm_configs": [_llm_config(model, plan, weights)]},
+        "deployments": [
+            _server(model, plan, pace or Pace()),
+            _router(),
+        ],
+    }
+
+
+def serve_config(applications: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the config that holds these applications, in the order given."""
+    return {"proxy_location": "EveryNode", "applications": list(applications)}
+
+
+def to_yaml(config: Any) -> str:
+    """Return data as YAML, the same bytes for the same data on every machine."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _llm_config(model: ModelDeployment, plan: Plan, weights: str) -> dict[str, Any]:
+    args = (model.spec.engine.args if model.spec.engine else None) or {}
+    config: dict[str, Any] = {
+        "model_loading_config": {"model_id": model.served_name, "model_source": weights},
+        "engine_kwargs": engine_kwargs(plan, args),
+        "placement_group_config": _placement(plan),
+        "server_cls": SERVER_CLASS,
+    }
+    if plan.accelerator.vendor == "cpu":
+        config["accelerator_config"] = {"kind": "cpu"}
+        config["runtime_env"] = {"env_vars": _cpu_environment(plan)}
+    return config
+
+
+def _placement(plan: Plan) -> dict[str, Any]:
+    """Return one bundle for each device; no accelerator type.
+
+    A worker group at zero does not offer ``accelerator_type:X``, so asking for it would keep the
+    group at zero for ever (ray-project/kuberay#863); the worker group pins the hardware instead.
+    """
+    resource = _RAY_RESOURCE.get(plan.accelerator.vendor, "GPU")
+    amount = max(plan.accelerator.cores, 1)
+    bundles = [{resource: amount} for _ in range(plan.layout.devices)]
+    strategy = "STRICT_PACK" if plan.layout.nodes == 1 else "PACK"
+    return {"bundles": bundles, "strategy": strategy}
+
+
+def _cpu_environment(plan: Plan) -> dict[str, str]:
+    """Return the environment of CPU workers: as many threads as cores, bound to none.
+
+    Binding by rank, the engine's default, would put every replica on the same cores.
+    """
+    return {
+        "OMP_NUM_THREADS": str(plan.accelerator.cores),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+
+
+def _server(model: ModelDeployment, plan: Plan, pace: Pace) -> dict[str, Any]:
+    concurrency = plan.max_num_seqs
+    return {
+        "name": server_deployment_name(model.served_name),
+        "max_ongoing_requests": concurrency,
+        "max_queued_requests": max(_LEAST_QUEUE, _QUEUE_FACTOR * concurrency),
+        "backpressure_config": {"status_code": 429, "retry_after_s": 5},
+        "health_check_period_s": 10.0,
+        "health_check_timeout_s": 60.0,
+        "graceful_shutdown_wait_loop_s": 2.0,
+        "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
+        "autoscaling_config": autoscaling_config(model.spec, concurrency, pace),
+    }
+
+
+def _router() -> dict[str, Any]:
+    return {"name": "LLMRouter"}
