@@ -7,7 +7,7 @@ on a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def plan_model(
     catalog: Catalog,
     *,
     offline: bool = False,
-    only: Iterable[Option] | None = None,
+    choose: Callable[[Question], tuple[Option, ...]] | None = None,
 ) -> Planned | tuple[Fault, ...]:
     """Describe, resolve and plan one model.
 
@@ -122,7 +122,7 @@ def plan_model(
         model: The model.
         catalog: Known models and classes.
         offline: Whether the hub must not be asked.
-        only: Options to consider instead of the manifest's.
+        choose: Takes the question and returns the options to consider instead of its own.
 
     Returns:
         The plan or the planner's refusal, or the faults that keep it from being planned at all.
@@ -133,6 +133,6 @@ def plan_model(
     question = resolve(model, described.description, catalog.classes)
     if isinstance(question, tuple):
         return question
-    if only is not None:
-        question = replace(question, options=tuple(only), in_order=True)
+    if choose is not None:
+        question = replace(question, options=choose(question), in_order=True)
     return Planned(model, described, question, make_plan(question))

@@ -51,14 +51,8 @@ class ApiModel(BaseModel):
     def _check_rules(self) -> Self:
         broken = [rule for rule in self.rules if not rule.holds(self)]
         if broken:
-            raise PydanticCustomError(
-                BROKEN_RULES,
-                "{sentences}",
-                {
-                    "sentences": "; ".join(rule.message for rule in broken),
-                    "rules": [(rule.field, rule.message) for rule in broken],
-                },
-            )
+            sentences = "; ".join(f"{rule.field}: {rule.message}" for rule in broken)
+            raise PydanticCustomError(BROKEN_RULES, "{sentences}", {"sentences": sentences})
         return self
 
     def to_dict(self) -> dict[str, Any]:

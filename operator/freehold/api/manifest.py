@@ -11,16 +11,24 @@ from pydantic_core import ErrorDetails
 
 from freehold.api import yaml_text
 from freehold.api.acceleratorclass import AcceleratorClass
-from freehold.api.base import BROKEN_RULES, ApiModel
+from freehold.api.base import BROKEN_RULES, ApiModel, Rule
 from freehold.api.faults import Fault, unknown_name
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import API_VERSION
+from freehold.api.partial import broken_rules, model_in, without_nulls
 
 KINDS: dict[str, type[ApiModel]] = {
     "ModelDeployment": ModelDeployment,
     "AcceleratorClass": AcceleratorClass,
 }
-_SHOWN = 60
+_ALLOWED = {
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "string_type": "text; quote a number, a date or yes and no",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,15 @@ def parse_manifest(text: str) -> Manifest:
     models: list[ModelDeployment] = []
     classes: list[AcceleratorClass] = []
     faults: list[Fault] = []
+    seen: set[tuple[str, str | None, str]] = set()
     documents = list(yaml_text.read_documents(text))
     for document in documents:
         item, found = _parse_document(document)
-        faults += found
+        faults += found or _repeated(item, seen, document)
         if isinstance(item, ModelDeployment):
             models.append(item)
         elif isinstance(item, AcceleratorClass):
             classes.append(item)
-    faults += _repeated("ModelDeployment", [model.name for model in models])
-    faults += _repeated("AcceleratorClass", [item.name for item in classes])
     if not documents:
         faults.append(Fault("", "no document", f"at least one {' or '.join(KINDS)}"))
     return Manifest(tuple(models), tuple(classes), tuple(faults))
@@ -64,28 +71,52 @@ def parse_object(data: Any) -> tuple[ApiModel | None, tuple[Fault, ...]]:
     return item, tuple(faults)
 
 
-def _repeated(kind: str, names: list[str]) -> list[Fault]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return [
-        Fault("metadata.name", f"{kind} {name!r} more than once", "each name once in what is given")
-        for name in twice
-    ]
+def _repeated(
+    item: ApiModel | None,
+    seen: set[tuple[str, str | None, str]],
+    document: yaml_text.Document,
+) -> list[Fault]:
+    """Return the fault of an object that was there before; notes the object as seen."""
+    if not isinstance(item, ModelDeployment | AcceleratorClass):
+        return []
+    kind = type(item).__name__
+    key = (kind, item.metadata.namespace, item.name)
+    if key not in seen:
+        seen.add(key)
+        return []
+    line = document.line_of(("metadata", "name"))
+    found = f"{kind} {item.name!r} a second time"
+    return [Fault("metadata.name", found, "each name once in what is given", line=line)]
 
 
 def _parse_document(document: yaml_text.Document) -> tuple[ApiModel | None, list[Fault]]:
-    if document.faults:
-        return None, document.faults
+    faults = list(document.faults)
+    item = None
+    if document.data is not None or not faults:
+        item, more = _parse_data(document)
+        told = {fault.path for fault in faults}
+        faults += [fault for fault in more if fault.path not in told]
+    if faults:
+        return None, sorted(faults, key=lambda fault: fault.line or 0)
+    return item, []
+
+
+def _parse_data(document: yaml_text.Document) -> tuple[ApiModel | None, list[Fault]]:
     kind_faults = _check_kind(document.data)
     if kind_faults:
         return None, [fault.at_line(document.line_of((fault.path,))) for fault in kind_faults]
     model = KINDS[document.data["kind"]]
+    data = without_nulls(model, document.data)
     try:
         # JSON mode: lists may be tuples, and still no text passes for a number
-        return model.model_validate_json(json.dumps(document.data)), []
+        text = json.dumps(data)
+        return model.model_validate_json(text, by_alias=True, by_name=False), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        faults = [fault for detail in details for fault in _faults(detail, model, document)]
-        return None, sorted(faults, key=lambda fault: fault.line or 0)
+    wrong = [detail for detail in details if _is_true(detail)]
+    faults = [_fault(detail, model, document) for detail in wrong]
+    broken = broken_rules(model, data, {tuple(detail["loc"]) for detail in wrong})
+    return None, faults + [_rule_fault(path, rule, document) for path, rule in broken]
 
 
 def _check_kind(data: Any) -> list[Fault]:
@@ -103,47 +134,57 @@ def _check_kind(data: Any) -> list[Fault]:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    shown = json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
+    return "nothing" if value is None else yaml_text.shorten(json.dumps(value, ensure_ascii=False))
 
 
-def _faults(
-    detail: ErrorDetails, model: type[ApiModel], document: yaml_text.Document
-) -> list[Fault]:
-    """Turn one of pydantic's errors into faults with path and line."""
+def _fault(detail: ErrorDetails, model: type[ApiModel], document: yaml_text.Document) -> Fault:
+    """Turn one of pydantic's errors into a fault with path and line."""
     path = tuple(detail["loc"])
-    if detail["type"] == BROKEN_RULES:
-        return [_rule_fault(path, rule, document) for rule in detail["ctx"]["rules"]]
     line = document.line_of(path)
     where = yaml_text.dotted(path)
     if detail["type"] == "extra_forbidden":
         known = _fields_at(model, path[:-1])
-        return [unknown_name(where, str(path[-1]), known).at_line(line)]
+        return unknown_name(where, str(path[-1]), known).at_line(line)
     found = "nothing" if detail["type"] == "missing" else _shown(detail["input"])
-    return [Fault(where, found, _allowed(detail), line=line)]
+    return Fault(where, found, _allowed(detail), line=line)
 
 
-def _rule_fault(path: yaml_text.Path, rule: tuple[str, str], document: yaml_text.Document) -> Fault:
-    field, allowed = rule
-    full = (*path, *field.split(".")) if field else path
+def _is_true(detail: ErrorDetails) -> bool:
+    """Say whether an error is one of a field, and not only the echo of one.
+
+    pydantic calls a list too short when its items are wrong, since it counts the right ones.
+    """
+    if detail["type"] == "too_short":
+        return bool(len(detail["input"]) < detail["ctx"]["min_length"])
+    return detail["type"] != BROKEN_RULES
+
+
+def _rule_fault(path: yaml_text.Path, rule: Rule, document: yaml_text.Document) -> Fault:
+    full = (*path, *rule.field.split(".")) if rule.field else path
     data = document.data
     for part in full:
-        known = isinstance(data, dict | list) and (isinstance(data, list) or part in data)
+        known = isinstance(data, list) or (isinstance(data, dict) and part in data)
         data = data[part] if known else None
-    line = document.line_of(full)
-    return Fault(yaml_text.dotted(full), _shown(data), allowed, line=line)
+    return Fault(yaml_text.dotted(full), _shown(data), rule.message, line=document.line_of(full))
 
 
 def _allowed(detail: ErrorDetails) -> str:
     """Return pydantic's sentence, turned from a reproach into what is allowed."""
-    if detail["type"] == "missing":
-        return "a value; the field is required"
-    message = detail["msg"]
-    for prefix in ("Input should be ", "Value error, "):
-        message = message.removeprefix(prefix)
-    return message.replace("a valid dictionary", "a mapping").replace("an object", "a mapping")
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return "a value; the field is required"
+        case "too_short":
+            return f"{limits['min_length']} or more items"
+        case "too_long":
+            return f"{limits['max_length']} or fewer items"
+        case "string_too_short":
+            return f"{limits['min_length']} or more characters"
+        case "string_too_long":
+            return f"{limits['max_length']} or fewer characters"
+        case kind if kind in _ALLOWED:
+            return _ALLOWED[kind]
+    return detail["msg"].removeprefix("Input should be ")
 
 
 def _fields_at(model: type[ApiModel], path: yaml_text.Path) -> list[str]:
@@ -153,16 +194,5 @@ def _fields_at(model: type[ApiModel], path: yaml_text.Path) -> list[str]:
         if isinstance(part, int):
             continue
         by_alias = {(f.alias or n): f.annotation for n, f in current.model_fields.items()}
-        current = _model_in(by_alias[part])
+        current = model_in(by_alias[part])
     return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> Any:
-    """Return the model inside ``Model``, ``Model | None`` or ``tuple[Model, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, ApiModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -64,8 +65,8 @@ def _whole(value: Any) -> Any:
 
 
 # Upper bounds keep arithmetic and the API server's int64 sane; no field comes near them.
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**31 - 1)]
-PositiveCount = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
+PositiveCount = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 
 Duration = Annotated[
     str, Text(_DURATION, "a duration such as 2s, 500ms, 10m or 1h30m", max_length=32)
@@ -73,14 +74,12 @@ Duration = Annotated[
 Quantity = Annotated[
     str, Text(_QUANTITY, "an amount of bytes such as 80Gi, 81559Mi or 16G", max_length=32)
 ]
-Label = Annotated[
-    str,
-    Text(
-        r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        "lower-case letters, digits and '-', beginning with a letter, at most 40 characters",
-        max_length=40,
-    ),
-]
+MODEL_NAME = Text(
+    r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    "lower-case letters, digits and '-', beginning with a letter, at most 40 characters",
+    max_length=40,
+)
+Label = Annotated[str, MODEL_NAME]
 ObjectName = Annotated[
     str,
     Text(
@@ -101,7 +100,7 @@ def quantity_bytes(value: str) -> int:
     """Return the bytes of a quantity such as ``80Gi``; the value must have been validated."""
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", value)
     assert match is not None, value
-    return round(float(match[1]) * _UNITS[match[2]])
+    return round(Fraction(match[1]) * _UNITS[match[2]])
 
 
 def mebibytes(size: int) -> str:

@@ -60,7 +60,7 @@ class ApplicationState:
 
 
 def application_state(details: Mapping[str, Any], name: str, server: str) -> ApplicationState:
-    """Return the state of the application ``name`` whose model runs in the deployment ``server``."""
+    """Return the state of the application ``name`` whose model the deployment ``server`` runs."""
     application = (details.get("applications") or {}).get(name)
     if application is None:
         return ApplicationState()

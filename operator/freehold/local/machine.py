@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 from dataclasses import dataclass
 
 import psutil
 
+from freehold.api.scalars import MIB
 from freehold.errors import MachineUnfit
 from freehold.plan.explain import gib
 from freehold.plan.plan import Plan
@@ -19,6 +21,19 @@ RAY_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU of this machine.
+
+    Attributes:
+        name: Product name, as its driver says it.
+        memory: Bytes.
+    """
+
+    name: str
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """This machine.
 
@@ -26,11 +41,18 @@ class Machine:
         cores: Cores that this process may use.
         available_memory: Bytes that can be taken without swapping.
         compiler: Path of a C++ compiler; None if there is none.
+        gpus: Its GPUs.
     """
 
     cores: int
     available_memory: int
     compiler: str | None
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """Return the vendors of what it can run models on, the preferred first."""
+        return ("nvidia", "cpu") if self.gpus else ("cpu",)
 
 
 def this_machine() -> Machine:
@@ -39,7 +61,19 @@ def this_machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         available_memory=psutil.virtual_memory().available,
         compiler=shutil.which(os.environ.get("CXX", "g++")),
+        gpus=nvidia_gpus(),
     )
+
+
+def nvidia_gpus() -> tuple[Gpu, ...]:
+    """Return the GPUs that NVIDIA's driver tells of; none where there is no driver."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [line.rsplit(",", 1) for line in answer.stdout.splitlines() if "," in line]
+    return tuple(Gpu(name.strip(), int(memory) * MIB) for name, memory in rows)
 
 
 def require_port(host: str, port: int) -> None:
@@ -67,27 +101,77 @@ def free_ports(host: str, count: int) -> list[int]:
             probe.close()
 
 
-def require_room(machine: Machine, wanted: list[tuple[str, Plan, int]]) -> None:
-    """Raise ``MachineUnfit`` when the replicas that start at once do not fit in memory.
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one model may take of this machine.
 
-    Args:
-        machine: This machine.
-        wanted: For each model its name, its plan, and the replicas it starts with or may grow to.
+    Attributes:
+        name: The model's name.
+        plan: Its plan.
+        replicas: Replicas that it may grow to.
     """
-    if machine.compiler is None:
+
+    name: str
+    plan: Plan
+    replicas: int
+
+    @property
+    def device_bytes(self) -> float:
+        """Return the bytes that one device, or worker, takes."""
+        memory = self.plan.memory
+        return memory.weights + memory.overhead + memory.kv_cache
+
+
+def require_room(machine: Machine, demands: list[Demand]) -> None:
+    """Raise ``MachineUnfit`` when this machine cannot carry the models at their largest."""
+    on_cores = [item for item in demands if item.plan.accelerator.vendor == "cpu"]
+    if on_cores and machine.compiler is None:
         raise MachineUnfit(
             "no C++ compiler found: the engine compiles its kernels at the first request; "
             "install g++ (Debian, Ubuntu: apt-get install g++) or set CXX"
         )
+    for item in on_cores:
+        cores = item.plan.layout.devices * item.plan.accelerator.cores
+        if cores > machine.cores:
+            raise MachineUnfit(
+                f"{item.name}: one replica has {item.plan.layout.devices} workers with "
+                f"{item.plan.accelerator.cores} core(s) each and this machine has "
+                f"{machine.cores} cores; lower parallelism in spec.hardware.candidates"
+            )
+    _require_memory(machine, on_cores)
+    _require_gpus(machine, [item for item in demands if item.plan.accelerator.vendor != "cpu"])
+
+
+def _require_memory(machine: Machine, demands: list[Demand]) -> None:
     need = RAY_BYTES
     lines = []
-    for name, plan, replicas in wanted:
-        device = plan.memory.weights + plan.memory.overhead + plan.memory.kv_cache
-        need += int(device * plan.layout.devices * replicas)
-        lines.append(f"{name}: {replicas} x {plan.layout.devices} workers of {gib(device)}")
+    for item in demands:
+        devices = item.plan.layout.devices
+        need += int(item.device_bytes * devices * item.replicas)
+        lines.append(
+            f"{item.name}: {item.replicas} x {devices} workers of {gib(item.device_bytes)}"
+        )
     if need > machine.available_memory:
         raise MachineUnfit(
             f"the models need {gib(need)} of memory ({'; '.join(lines)}; Ray itself "
             f"{gib(RAY_BYTES)}) and {gib(machine.available_memory)} are available; lower "
             f"replicas, spec.model.contextLength or engine.args.max_num_seqs, or free some memory"
         )
+
+
+def _require_gpus(machine: Machine, demands: list[Demand]) -> None:
+    need = sum(item.plan.layout.devices * item.replicas for item in demands)
+    if need > len(machine.gpus):
+        raise MachineUnfit(
+            f"the models need {need} GPUs at their largest and this machine has "
+            f"{len(machine.gpus)}; lower replicas or parallelism, or run them on a cluster"
+        )
+    smallest = min((gpu.memory for gpu in machine.gpus), default=0)
+    for item in demands:
+        memory = item.plan.accelerator.memory
+        # drivers and their versions differ by a percent or two in what they call the whole
+        if smallest < 0.97 * memory:
+            raise MachineUnfit(
+                f"{item.name} was planned for {item.plan.accelerator.name} with {gib(memory)} and "
+                f"a GPU of this machine has {gib(smallest)}; name its class as a candidate"
+            )

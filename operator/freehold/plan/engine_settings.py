@@ -11,6 +11,7 @@ from freehold.api.faults import Fault
 DEFAULT_MEMORY_UTILIZATION = 0.9
 # vLLM 0.29's largest default for a server (devices of 160 GiB and more); fewer only help.
 DEFAULT_BATCHED_TOKENS = 16384
+_SIXTEEN_BITS = frozenset({"auto", "float16", "bfloat16"})
 
 # Arguments that the spec has a field for, or that follow from the plan.
 OWNED_BY_PLAN = {
@@ -48,8 +49,8 @@ class EngineSettings:
 
     @property
     def kv_bytes(self) -> int:
-        """Return the bytes of one number in the KV cache: 1 for fp8 kinds, else 2."""
-        return 1 if self.kv_cache_dtype.startswith(("fp8", "int8")) else 2
+        """Return the bytes of one number in the KV cache, rounded up to a whole byte."""
+        return 2 if self.kv_cache_dtype in _SIXTEEN_BITS else 1
 
 
 def read_engine_settings(

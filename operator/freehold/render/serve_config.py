@@ -15,6 +15,12 @@ import yaml
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.engine_kwargs import engine_kwargs
+from freehold.render.request_path import (
+    STOCK_ENVIRONMENT,
+    RequestPath,
+    admission,
+    front_deployment,
+)
 from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
 
 IMPORT_PATH = "ray.serve.llm:build_openai_app"
@@ -23,9 +29,6 @@ SERVER_CLASS = "freehold.serving.server.FreeholdServer"
 _RAY_RESOURCE = {"cpu": "CPU", "google": "TPU", "aws": "neuron_cores", "intel": "HPU"}
 # A long answer may still be streaming when its replica is told to stop.
 _DRAIN_SECONDS = 600.0
-# Requests that may wait beyond those that run, before callers are told to come back later.
-_QUEUE_FACTOR = 16
-_LEAST_QUEUE = 256
 
 
 def server_deployment_name(served_name: str) -> str:
@@ -40,6 +43,8 @@ def serve_application(
     *,
     weights: str,
     route_prefix: str = "/",
+    path: RequestPath = "direct",
+    code: str | None = None,
     pace: Pace | None = None,
 ) -> dict[str, Any] | None:
     """Return the Serve application of one model, or None for a model with no replicas.
@@ -49,20 +54,28 @@ def serve_application(
         plan: Its plan.
         weights: Where the engine finds the weights: a hub id, a local path or a bucket's URL.
         route_prefix: Path under which it answers.
+        path: The way of a request to the engine.
+        code: URI of the archive with our server class, where engines do not find it installed.
         pace: How fast replicas follow the load.
     """
     if replica_bounds(model.spec)[1] == 0:
         return None
-    return {
+    application: dict[str, Any] = {
         "name": model.name,
         "route_prefix": route_prefix,
         "import_path": IMPORT_PATH,
         "args": {"llm_configs": [_llm_config(model, plan, weights)]},
         "deployments": [
-            _server(model, plan, pace or Pace()),
-            _router(),
+            _server(model, plan, path, pace or Pace()),
+            front_deployment(path),
         ],
     }
+    runtime_env: dict[str, Any] = {}
+    if path == "stock":
+        runtime_env["env_vars"] = dict(STOCK_ENVIRONMENT)
+    if code is not None:
+        runtime_env["py_modules"] = [code]
+    return application | ({"runtime_env": runtime_env} if runtime_env else {})
 
 
 def serve_config(applications: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -113,20 +126,13 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
     }
 
 
-def _server(model: ModelDeployment, plan: Plan, pace: Pace) -> dict[str, Any]:
-    concurrency = plan.max_num_seqs
+def _server(model: ModelDeployment, plan: Plan, path: RequestPath, pace: Pace) -> dict[str, Any]:
     return {
         "name": server_deployment_name(model.served_name),
-        "max_ongoing_requests": concurrency,
-        "max_queued_requests": max(_LEAST_QUEUE, _QUEUE_FACTOR * concurrency),
-        "backpressure_config": {"status_code": 429, "retry_after_s": 5},
+        **admission(path, plan.max_num_seqs),
         "health_check_period_s": 10.0,
         "health_check_timeout_s": 60.0,
         "graceful_shutdown_wait_loop_s": 2.0,
         "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
-        "autoscaling_config": autoscaling_config(model.spec, concurrency, pace),
+        "autoscaling_config": autoscaling_config(model.spec, plan.max_num_seqs, pace),
     }
-
-
-def _router() -> dict[str, Any]:
-    return {"name": "LLMRouter"}

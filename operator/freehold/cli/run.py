@@ -1,0 +1,235 @@
+"""``freehold run``: serve manifests on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from freehold.cli.live_view import LiveView
+from freehold.errors import FreeholdError
+from freehold.local.machine import Demand, require_port, require_room, this_machine
+from freehold.local.ray_process import RayProcess
+from freehold.local.serve_rest import ServeRest
+from freehold.local.session import POLL_SECONDS, Session, all_settled
+from freehold.local.shared_ray import endpoint_of, own_code_uri, ray_token, send_our_code
+from freehold.local.workload import Choices, Served, load
+from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
+from freehold.render.scaling import replica_bounds
+
+RAY_START_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line said."""
+
+    files: tuple[Path, ...]
+    host: str
+    port: int
+    address: str | None
+    choices: Choices
+
+
+@click.command(
+    epilog="""
+    Examples:
+
+    \b
+    freehold run examples/gemma-3-270m.yaml
+        serves one model at http://127.0.0.1:8000/v1
+
+    \b
+    freehold run chat.yaml guard.yaml --port 9000
+        serves two side by side, under /<name>/v1
+
+    \b
+    freehold run model.yaml --accelerator cpu
+        serves a manifest made for GPUs on this machine's cores
+
+    \b
+    freehold run model.yaml --address http://127.0.0.1:8265
+        serves on a Ray cluster that runs already, beside what it serves
+
+    Edit a file while it is served and the change is applied. Ctrl-C stops what was started.
+    """
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to use."
+)
+@click.option(
+    "--address", help="Dashboard of a Ray cluster to serve on, instead of one of our own."
+)
+@click.option(
+    "--accelerator", "accelerators", multiple=True, help="Class to use, not the manifest's own."
+)
+@click.option("--offline", is_flag=True, help="Ask no model hub; use what is on this machine.")
+def run(
+    files: tuple[Path, ...],
+    host: str,
+    port: int,
+    address: str | None,
+    accelerators: tuple[str, ...],
+    offline: bool,
+) -> None:
+    """Serve the models of FILES on this machine, without Kubernetes."""
+    offline = offline or os.environ.get("HF_HUB_OFFLINE") == "1"
+    vendors = this_machine().vendors if address is None else ()
+    choices = Choices(
+        vendors=vendors,
+        accelerators=accelerators,
+        offline=offline,
+        path="direct" if address is None else "stock",
+        code=None if address is None else own_code_uri(),
+    )
+    options = RunOptions(files, host, port, address, choices)
+    models = load(files, choices)
+    with stopping_on_signals() as stop:
+        (on_own_ray if address is None else on_shared_ray)(options, models, stop)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event, so that nothing is left half stopped."""
+    stop = threading.Event()
+
+    def note(*_: object) -> None:
+        stop.set()
+
+    before = {name: signal.signal(name, note) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.Event) -> None:
+    """Start a Ray of our own, serve, and take it down again."""
+    require_port(options.host, options.port)
+    require_room(this_machine(), [_demand(model) for model in models])
+    environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
+    if options.choices.offline:
+        environment |= {"HF_HUB_OFFLINE": "1"}
+    ray = RayProcess(cpus=_ray_cpus(models), environment=environment)
+    view = LiveView()
+    rest = ServeRest(ray.address, ray.token)
+    session = Session(
+        rest,
+        f"http://{_reachable(options.host)}:{options.port}",
+        metrics=ray.metrics_address,
+        logs=ray.logs,
+        http_options={"host": options.host, "port": options.port},
+        say=view.say,
+    )
+    try:
+        view.say("starting Ray")
+        ray.start()
+        session.wait_for_ray(ray.require_alive, RAY_START_SECONDS, stop.is_set)
+        supervise(session, view, options, models, stop, ray.require_alive)
+    finally:
+        view.stop("stopping")
+        rest.close()
+        ray.stop()
+
+
+def on_shared_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.Event) -> None:
+    """Serve on a Ray that runs, beside what it serves, and take only our models off again."""
+    assert options.address is not None
+    view = LiveView()
+    rest = ServeRest(options.address, ray_token())
+    details = rest.details()
+    session = Session(
+        rest,
+        endpoint_of(details, options.address),
+        metrics=None,
+        logs=None,
+        http_options=None,
+        say=view.say,
+    )
+    try:
+        send_our_code(rest)
+        supervise(session, view, options, models, stop, lambda: None)
+    finally:
+        view.stop("removing our models")
+        session.remove_ours()
+        rest.close()
+
+
+def supervise(
+    session: Session,
+    view: LiveView,
+    options: RunOptions,
+    models: tuple[Served, ...],
+    stop: threading.Event,
+    require_alive: Callable[[], None],
+) -> None:
+    """Apply, watch and reapply on edits until told to stop."""
+    session.apply(models)
+    stamps = _stamps(options.files)
+    announced = False
+    while not stop.is_set():
+        require_alive()
+        session.step()
+        view.show(session.views.values())
+        if not announced and all_settled(session.views.values()):
+            view.endpoints(session)
+            announced = True
+        stop.wait(POLL_SECONDS)
+        now = _stamps(options.files)
+        if now != stamps:
+            stamps = now
+            announced = not _reapply(session, view, options) and announced
+    if not announced:
+        raise KeyboardInterrupt
+
+
+def _reapply(session: Session, view: LiveView, options: RunOptions) -> bool:
+    """Apply the files as they are now; a fault is told and changes nothing."""
+    try:
+        session.apply(load(options.files, options.choices))
+    except FreeholdError as error:
+        view.say(f"the change is not applied:\n{error}")
+        return False
+    return True
+
+
+def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int] | None, ...]:
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _demand(model: Served) -> Demand:
+    return Demand(model.name, model.plan, replica_bounds(model.model.spec)[1])
+
+
+def _ray_cpus(models: tuple[Served, ...]) -> int:
+    """Return the cores that Ray is told of: room for every replica at its largest.
+
+    Ray only counts; what really runs on this machine's cores is the engines' workers. A replica's
+    own process takes one more, and a model that is being changed has old and new beside each other.
+    """
+    cpus = 4
+    for model in models:
+        per_replica = model.plan.layout.devices * max(model.plan.accelerator.cores, 1) + 1
+        cpus += per_replica * (replica_bounds(model.model.spec)[1] + 1)
+    return cpus
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host

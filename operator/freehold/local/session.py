@@ -1,0 +1,242 @@
+"""Serving a set of manifests until told to stop: apply, watch, prove, report.
+
+The session is a loop over what Serve says now, not over what happened: a pass reads the whole
+state, decides what follows, and can be repeated at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from freehold.errors import EngineFailed, RayUnavailable
+from freehold.local.applications import (
+    ApplicationState,
+    application_state,
+    engine_words,
+    failed_starts,
+    merged_config,
+    restarts_replicas,
+)
+from freehold.local.metrics import ModelLoad, read_metrics
+from freehold.local.probe import answers
+from freehold.local.serve_rest import ServeRest
+from freehold.local.workload import Served
+
+Phase = Literal["Starting", "Loading", "Probing", "Ready", "ScaledToZero", "Stopped", "Failing"]
+POLL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class ModelView:
+    """What the session knows of one model; it is shown to the user.
+
+    Attributes:
+        served: The model, its plan and its application.
+        phase: Where it stands.
+        since: When the phase began, by the session's clock, in seconds.
+        state: What Serve said last.
+        load: What its engines said last.
+        tokens_per_second: Tokens generated lately.
+        proven: Replicas that have answered, by id.
+        words: The engine's own words on a failure.
+    """
+
+    served: Served
+    phase: Phase = "Starting"
+    since: float = 0.0
+    state: ApplicationState = field(default_factory=ApplicationState)
+    load: ModelLoad = field(default_factory=ModelLoad)
+    tokens_per_second: float = 0.0
+    proven: frozenset[str] = frozenset()
+    words: str = ""
+
+
+class Session:
+    """Serves models on one Ray and knows at every moment how they are.
+
+    Args:
+        rest: The Ray's REST API.
+        endpoint: Base URL at which Serve answers, without a path.
+        metrics: Address of Ray's Prometheus endpoint; None if it cannot be reached.
+        logs: Folder with Ray's logs; None on a Ray that is not ours.
+        say: Takes a sentence for the user.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        rest: ServeRest,
+        endpoint: str,
+        *,
+        metrics: str | None,
+        logs: Path | None,
+        http_options: dict[str, Any] | None,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the means; nothing is applied yet."""
+        self._rest = rest
+        self._endpoint = endpoint
+        self._metrics = metrics
+        self._logs = logs
+        self._http_options = http_options
+        self._say = say
+        self._clock = clock
+        self._owned: set[str] = set()
+        self._generated: dict[str, tuple[float, float]] = {}
+        self.views: dict[str, ModelView] = {}
+
+    def base_url(self, served: Served) -> str:
+        """Return the OpenAI base URL of a model."""
+        assert served.application is not None
+        prefix = served.application["route_prefix"].rstrip("/")
+        return f"{self._endpoint}{prefix}/v1"
+
+    def apply(self, models: Iterable[Served]) -> None:
+        """Make the Ray serve these models of ours, and leave everybody else's as they are."""
+        wanted = {item.name: item for item in models}
+        for name, item in wanted.items():
+            self._announce(self.views.get(name), item)
+        for name in sorted(self.views.keys() - wanted.keys()):
+            self._say(f"{name}: removed")
+        ours = [item.application for item in wanted.values() if item.application is not None]
+        config = merged_config(self._rest.details(), ours, self._owned)
+        if self._http_options is not None:
+            config["proxy_location"] = "HeadOnly"
+            config["http_options"] = self._http_options
+        self._owned |= {application["name"] for application in ours}
+        self._rest.apply(config)
+        self._owned = {application["name"] for application in ours}
+        self.views = {name: self._view(item) for name, item in wanted.items()}
+
+    def _view(self, served: Served) -> ModelView:
+        old = self.views.get(served.name)
+        if old is not None:
+            old.served = served
+            return old
+        return ModelView(served, since=self._clock())
+
+    def _announce(self, view: ModelView | None, new: Served) -> None:
+        if view is None or view.served.application == new.application:
+            return
+        before, after = view.served.application, new.application
+        if before is None or after is None:
+            self._say(f"{new.name}: {'starting' if after else 'releasing its hardware'}")
+            return
+        changed = restarts_replicas(before, after)
+        if changed:
+            self._say(f"{new.name}: replicas restart, since these changed: {', '.join(changed)}")
+        else:
+            self._say(f"{new.name}: changed in place, no replica restarts")
+
+    def remove_ours(self) -> None:
+        """Take our applications off a Ray that goes on without us."""
+        if self._owned:
+            self._rest.apply(merged_config(self._rest.details(), [], self._owned))
+            self._owned = set()
+
+    def step(self) -> None:
+        """Look once at everything and move each model to the phase that it is in.
+
+        Raises:
+            EngineFailed: When a model that never answered cannot be brought up.
+            RayUnavailable: When Ray does not answer.
+        """
+        details = self._rest.details()
+        loads = read_metrics(self._metrics) if self._metrics else {}
+        for view in self.views.values():
+            served = view.served
+            view.state = application_state(details, served.name, served.deployment)
+            self._take_load(view, loads.get(served.model.served_name, ModelLoad()))
+            self._advance(view)
+
+    def _take_load(self, view: ModelView, load: ModelLoad) -> None:
+        now = self._clock()
+        then, before = self._generated.get(view.served.name, (now, load.generated))
+        if now - then >= 2 * POLL_SECONDS:
+            view.tokens_per_second = max(0.0, load.generated - before) / (now - then)
+        if now - then >= 2 * POLL_SECONDS or now == then:
+            self._generated[view.served.name] = (now, load.generated)
+        view.load = load
+
+    def _advance(self, view: ModelView) -> None:
+        state = view.state
+        running = frozenset(r.id for r in state.replicas if r.state == "RUNNING")
+        if view.served.application is None:
+            self._enter(view, "Stopped")
+        elif state.failed or failed_starts(state):
+            self._fail(view)
+        elif running and state.status == "RUNNING":
+            self._prove(view, running)
+        elif state.status == "RUNNING" and not state.replicas and not view.served.least_replicas:
+            view.proven = frozenset()
+            self._enter(view, "ScaledToZero")
+        elif view.phase not in ("Ready", "ScaledToZero") or not running:
+            self._enter(view, "Loading" if state.replicas else "Starting")
+
+    def _prove(self, view: ModelView, running: frozenset[str]) -> None:
+        """Call a model ready once its new engines have answered; ask each set of them once."""
+        if running & view.proven:
+            view.proven |= running
+            self._enter(view, "Ready")
+            return
+        self._enter(view, "Probing")
+        trouble = answers(self.base_url(view.served), view.served.model.served_name)
+        if trouble:
+            view.words = self._engine_words(view) or trouble
+            raise EngineFailed(f"{view.served.name} runs but does not answer: {view.words}")
+        view.proven = running
+        self._enter(view, "Ready")
+
+    def _fail(self, view: ModelView) -> None:
+        view.words = self._engine_words(view) or engine_words(view.state.message)
+        first = not view.proven and view.phase != "ScaledToZero"
+        if first:
+            where = f"; logs: {self._logs}" if self._logs else ""
+            raise EngineFailed(f"{view.served.name} does not start: {view.words}{where}")
+        if view.phase != "Failing":
+            self._say(f"{view.served.name}: {view.words}; the replicas that run go on answering")
+        self._enter(view, "Failing")
+
+    def _enter(self, view: ModelView, phase: Phase) -> None:
+        if view.phase != phase:
+            view.phase = phase
+            view.since = self._clock()
+
+    def _engine_words(self, view: ModelView) -> str:
+        """Return the engine's own last error from its replicas' logs."""
+        if self._logs is None:
+            return ""
+        pattern = f"serve/replica_{view.served.name}_*.log"
+        logs = sorted(self._logs.glob(pattern), key=lambda path: path.stat().st_mtime)
+        for path in reversed(logs):
+            words = engine_words(path.read_text(errors="replace"))
+            if words:
+                return words
+        return ""
+
+    def wait_for_ray(
+        self, alive: Callable[[], None], seconds: float, stopped: Callable[[], bool]
+    ) -> None:
+        """Wait until the dashboard answers or the user stops; ``alive`` raises if it never will."""
+        end = self._clock() + seconds
+        while not stopped():
+            alive()
+            try:
+                self._rest.details()
+                return
+            except RayUnavailable as error:
+                if self._clock() > end:
+                    raise RayUnavailable(
+                        f"Ray did not start in {seconds:.0f} s: {error}"
+                    ) from error
+            time.sleep(0.3)
+
+
+def all_settled(views: Iterable[ModelView]) -> bool:
+    """Return whether every model is ready, or at rest where that was asked for."""
+    return all(view.phase in ("Ready", "ScaledToZero", "Stopped") for view in views)

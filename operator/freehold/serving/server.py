@@ -1,0 +1,65 @@
+"""The class that runs a model's engine inside Ray Serve.
+
+It is named in every application from the first release on, since naming another one later would
+restart every model and rename its deployment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.llm._internal.serve.core.server.llm_server import LLMServer, _add_middleware_to_built_app
+
+from freehold.serving.guard import Guard
+
+
+class EngineGauge:
+    """A stat logger of vLLM's that keeps what the scheduler said last."""
+
+    def __init__(self) -> None:
+        """Begin with nothing known, which counts as nothing to do."""
+        self.running = 0
+        self.waiting = 0
+        self.kv_cache_usage = 0.0
+
+    def record(self, scheduler_stats: Any = None, *_: Any, **__: Any) -> None:
+        """Take the counts of one engine step."""
+        if scheduler_stats is not None:
+            self.running = scheduler_stats.num_running_reqs
+            self.waiting = scheduler_stats.num_waiting_reqs
+            self.kv_cache_usage = scheduler_stats.kv_cache_usage
+
+    def log(self) -> None:
+        """Print nothing: the figures go to Serve."""
+
+    def log_engine_initialized(self) -> None:
+        """Print nothing."""
+
+    def record_sleep_state(self, *_: Any, **__: Any) -> None:
+        """Take nothing: engines are stopped, not put to sleep."""
+
+
+class FreeholdServer(LLMServer):  # type: ignore[misc]  # Ray ships no types
+    """LLMServer with the guard in front and the engine's queue in sight of the autoscaler."""
+
+    async def start(self) -> None:
+        """Start the engine and listen to its scheduler."""
+        await super().start()
+        self._gauge = EngineGauge()
+        manager = getattr(self.engine._engine_client, "logger_manager", None)
+        if manager is not None:
+            manager.stat_loggers.append(self._gauge)
+
+    async def __serve_build_asgi_app__(self) -> Any:
+        """Return the engine's own app behind the guard; only direct streaming asks for it."""
+        app = await super().__serve_build_asgi_app__()
+        _add_middleware_to_built_app(app, Guard)
+        return app
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return what is inside the engine: requests running and waiting, share of KV cache."""
+        return {
+            "running": float(self._gauge.running),
+            "waiting": float(self._gauge.waiting),
+            "kv_cache_usage": float(self._gauge.kv_cache_usage),
+        }
