@@ -38,7 +38,8 @@ class LiveView:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above whatever moves."""
-        self._console.print(Text(sentence))
+        # never broken into lines: what is printed must work when it is pasted
+        self._console.print(Text(sentence), soft_wrap=True)
 
     def show(self, views: Iterable[ModelView]) -> None:
         """Show how every model is now."""

@@ -120,6 +120,8 @@ class RayProcess:
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(self.folder / "ha"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(self.folder / "ha" / "server-state"),
             "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(self.folder / "ha" / "metrics.sock"),
+            # one thread carries thousands of streams; more would take cores from the engine
+            "RAY_SERVE_HAPROXY_NBTHREAD": "1",
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports.haproxy_metrics),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports.haproxy_stats),
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(self.ports.fallback),
