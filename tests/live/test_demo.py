@@ -1,0 +1,73 @@
+"""The demo as a newcomer meets it: one command, and a real model answers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+from tests.live.harness import Run, complete, eventually, free_port
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "gemma-3-270m.yaml"
+
+
+def test_the_demo_answers_in_english_over_two_tensor_parallel_workers(
+    demo: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.yaml"
+    shutil.copy(EXAMPLE, file)
+    port = free_port()
+    with Run([str(file), "--port", str(port)]) as run:
+        run.says("gemma-3-270m answers at")
+
+        answer = complete(f"http://127.0.0.1:{port}/v1", "gemma-3-270m", tokens=40)
+        assert answer.status_code == 200
+        assert "-tp2-" in answer.json()["system_fingerprint"]
+        assert "there was a little girl" in answer.json()["choices"][0]["text"]
+
+        assert pasted(run.text)["object"] == "text_completion"
+        assert closed(port, "/tokenize") == closed(port, "/metrics") == 404
+        assert not listeners_for_others(run)
+
+        file.write_text(file.read_text().replace("maxReplicas: 2", "maxReplicas: 3"))
+        run.says("changed in place, no replica restarts", 30)
+        file.write_text(file.read_text().replace("maxReplicas: 3", "maxReplicas: x"))
+        run.says("spec.autoscaling.maxReplicas: found", 30)
+        assert complete(f"http://127.0.0.1:{port}/v1", "gemma-3-270m").status_code == 200
+
+        assert run.stop() == 0
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
+
+
+def pasted(said: str) -> dict[str, object]:
+    """Run the printed curl line the way a user does: copied as it stands, into a shell."""
+    import json
+
+    line = said[said.index("  curl ") :].split("\n\n")[0]
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=True, timeout=120
+    )
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def closed(port: int, path: str) -> int:
+    import httpx
+
+    return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30, trust_env=False).status_code
+
+
+def listeners_for_others(run: Run) -> set[str]:
+    """Return the addresses beyond loopback on which anything of this run listens."""
+    found = set()
+    for process in run.family():
+        try:
+            connections = process.net_connections(kind="tcp")
+        except psutil.Error:
+            continue
+        for connection in connections:
+            ip = connection.laddr.ip if connection.laddr else ""
+            if connection.status == psutil.CONN_LISTEN and "127.0.0.1" not in ip and ip != "::1":
+                found.add(f"{process.name()} {ip}:{connection.laddr.port}")
+    return found

@@ -1,0 +1,65 @@
+"""What goes wrong is told in one message, heals where it can, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+import httpx
+from tests.live.harness import Run, complete, eventually, free_port, manifest
+
+HEALING_SECONDS = 400.0
+
+
+def test_a_killed_worker_heals(tiny: Path, tmp_path: Path) -> None:
+    candidates = [{"name": "cores", "accelerator": "cpu", "parallelism": {"tensor": 2}}]
+    file = manifest(tmp_path, "tiny", tiny, hardware={"candidates": candidates})
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    with Run([str(file), "--port", str(port)]) as run:
+        run.says("tiny answers at")
+        before = complete(url, "tiny")
+        assert "-tp2-" in before.json()["system_fingerprint"]
+
+        workers = [process for process in run.family() if "VLLM::Worker" in process.name()]
+        assert len(workers) == 2
+        workers[1].send_signal(signal.SIGKILL)
+
+        def answered_by_another() -> bool:
+            alive = {process.pid for process in run.family()}
+            if workers[0].pid in alive:
+                return False
+            try:
+                return complete(url, "tiny", seconds=120).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        eventually("a new engine answers", answered_by_another, HEALING_SECONDS)
+        assert run.stop() == 0
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
+
+
+def test_a_model_that_does_not_load_is_reported_in_the_engines_words(
+    tiny: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    file = manifest(tmp_path, "broken", broken)
+    with Run([str(file), "--port", str(free_port())]) as run:
+        eventually("it ends", lambda: run.process.poll() is not None, HEALING_SECONDS)
+        assert run.process.returncode == 6
+        assert "error: broken does not start: " in run.text
+        assert "SafetensorError" in run.text
+        assert "Traceback" not in run.text
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
+
+
+def test_a_killed_session_leaves_nothing_behind(tiny: Path, tmp_path: Path) -> None:
+    file = manifest(tmp_path, "tiny", tiny)
+    with Run([str(file), "--port", str(free_port())]) as run:
+        run.says("loading the engine")
+        run.process.kill()
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 60)
