@@ -10,7 +10,6 @@ from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelSource
 from freehold.catalog.builtin import Catalog
 from freehold.render.weights_location import weights_location
-from freehold.sources.hub import describe_repository
 from freehold.sources.local_folder import describe_folder
 
 _SOURCE = "spec.model.source"
@@ -63,6 +62,9 @@ def _from_hub(
     known = catalog.model(repository)
     if known is not None:
         return Described(known.description, "built-in catalogue", known.gated)
+    # imported late: the hub's library takes longer to load than everything else of a plan
+    from freehold.sources.hub import describe_repository
+
     found = describe_repository(repository, revision, offline=offline)
     if isinstance(found, tuple):
         return found

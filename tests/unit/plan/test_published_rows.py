@@ -14,7 +14,8 @@ from freehold.plan.engine_settings import EngineSettings
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question, make_plan
 
-ROWS = Path(__file__).parents[2] / "data" / "model_fits.csv"
+DATA = Path(__file__).parents[2] / "data"
+ROWS = [DATA / "model_fits.csv", DATA / "published_rows_more.csv"]
 
 # The table names models as their publishers do; here is the checkpoint that each row means.
 REPOSITORIES = {
@@ -44,6 +45,17 @@ REPOSITORIES = {
     ("openai/gpt-oss-120b", "mxfp4"): "openai/gpt-oss-120b",
     ("Kimi-K2-Instruct", "fp8"): "moonshotai/Kimi-K2-Instruct",
     ("Qwen3-Coder-480B-A35B-Instruct-FP8", "fp8"): "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
+    ("amd/Llama-3.1-405B-Instruct-FP8-KV", "fp8"): "amd/Llama-3.1-405B-Instruct-FP8-KV",
+    ("amd/Llama-3.1-70B-Instruct-FP8-KV", "fp8"): "amd/Llama-3.1-70B-Instruct-FP8-KV",
+    ("Llama-3.3-70B-Instruct-FP8-dynamic", "fp8"): "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic",
+    ("Llama-3.1-8B-Instruct-FP8", "fp8"): "neuralmagic/Meta-Llama-3.1-8B-Instruct-FP8",
+    ("Llama-Guard-3-8B", "bf16"): "meta-llama/Llama-Guard-3-8B",
+    ("Llama-4-Maverick-17B-128E-Instruct", "bf16"): "meta-llama/Llama-4-Maverick-17B-128E-Instruct",
+    ("Llama-4-Scout-17B-16E-Instruct", "bf16"): "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+    ("Llama-4-Scout-17B-16E-Instruct-FP8", "fp8"): "nvidia/Llama-4-Scout-17B-16E-Instruct-FP8",
+    ("Qwen3-235B-A22B", "bf16"): "Qwen/Qwen3-235B-A22B",
+    ("DeepSeek-R1", "fp8"): "deepseek-ai/DeepSeek-R1",
+    ("Mistral-Small-24B", "bf16"): "mistralai/Mistral-Small-24B-Instruct-2501",
     ("Mistral-Large-3-675B", "fp8"): "mistralai/Mistral-Large-3-675B-Instruct-2512",
     ("Mistral-Large-3-675B", "nvfp4"): "mistralai/Mistral-Large-3-675B-Instruct-2512-NVFP4",
 }
@@ -55,6 +67,8 @@ HARDWARE = {
     "MI300X/MI325X": ["mi300x-192gb", "mi325x-256gb"],
     "MI300X/MI325X/MI355X": ["mi300x-192gb", "mi325x-256gb", "mi355x-288gb"],
     "MI355X": ["mi355x-288gb"],
+    "GB200": ["gb200-186gb"],
+    "80 GB": ["h100-80gb", "a100-80gb"],
     "8-GPU node": ["h100-80gb", "a100-80gb"],
     "H200": ["h200-141gb"],
     "H100/H200": ["h100-80gb", "h200-141gb"],
@@ -77,8 +91,11 @@ DATA_PARALLEL = {"Qwen3-Coder-480B-A35B-Instruct-FP8"}
 
 
 def rows() -> list[dict[str, str]]:
-    with ROWS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+    found: list[dict[str, str]] = []
+    for path in ROWS:
+        with path.open(newline="", encoding="utf-8") as file:
+            found += csv.DictReader(line for line in file if not line.startswith("#"))
+    return found
 
 
 def cases(verdict: str) -> list[pytest.ParameterSet]:  # type: ignore[name-defined]

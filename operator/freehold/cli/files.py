@@ -1,0 +1,157 @@
+"""Manifest files of a command line: reads them, and finds the line that a fault belongs to."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from freehold.api import yaml_text
+from freehold.api.faults import Fault
+from freehold.cli.checks import faults_of_class, faults_of_model
+from freehold.compose import LocatedFault, Manifests, check_arguments, read_manifests
+from freehold.errors import ManifestInvalid
+
+STANDARD_INPUT = "-"
+_OF_A_CLASS = re.compile(r"AcceleratorClass (?P<name>[^\s:]+)(: (?P<path>.*))?")
+
+
+class FaultsFoundError(ManifestInvalid):
+    """What was given has faults; its text has one a line."""
+
+    def __init__(self, faults: Iterable[LocatedFault]) -> None:
+        self.faults = tuple(dict.fromkeys(faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The manifests of a command line.
+
+    Attributes:
+        manifests: What they hold; the faults carry lines.
+        texts: What stands in each file, by its name; a file that cannot be read is absent.
+    """
+
+    manifests: Manifests
+    texts: dict[str, str]
+
+    def objects(self) -> Iterator[tuple[str, str, str]]:
+        """Yield file, kind and name of every object that has a name."""
+        for file, text in self.texts.items():
+            for document in yaml_text.read_documents(text):
+                kind, name = _identity(document)
+                if kind and name:
+                    yield file, kind, name
+
+    def locate(self, file: str, model: str, faults: Iterable[Fault]) -> Iterator[LocatedFault]:
+        """Yield faults that were found after parsing, with their file and line."""
+        for fault in faults:
+            if fault.line is not None:
+                yield LocatedFault(file, fault)
+                continue
+            owner = _OF_A_CLASS.fullmatch(fault.path)
+            if owner is None:
+                yield self._at("ModelDeployment", model, fault.path, fault, [file])
+            else:
+                path = owner["path"] or "spec"
+                found = self._at("AcceleratorClass", owner["name"], path, fault, self.texts)
+                yield found if found.fault.line else LocatedFault(file, fault)
+
+    def _at(
+        self, kind: str, name: str, path: str, fault: Fault, files: Iterable[str]
+    ) -> LocatedFault:
+        names = list(files)
+        for file in names:
+            for document in yaml_text.read_documents(self.texts.get(file, "")):
+                if _identity(document) == (kind, name):
+                    return LocatedFault(file, fault.at_line(document.line_of(_parts(path))))
+        return LocatedFault(names[0] if names else "", fault)
+
+
+def read(names: Iterable[str]) -> Files:
+    """Read the named files, ``-`` being standard input; all faults are in the answer."""
+    texts: dict[str, str] = {}
+    unread: list[LocatedFault] = []
+    for name in names:
+        try:
+            texts[_shown(name)] = _text(name)
+        except (OSError, UnicodeDecodeError) as error:
+            words = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            fault = Fault("", f"a file that cannot be read ({words})", "a YAML manifest")
+            unread.append(LocatedFault(name, fault))
+    manifests = read_manifests(texts.items())
+    faults = [*unread, *_all_faults(Files(manifests, texts))]
+    return Files(Manifests(manifests.models, manifests.catalog, tuple(faults)), texts)
+
+
+def read_valid(names: Iterable[str]) -> Files:
+    """Read the named files.
+
+    Raises:
+        FaultsFoundError: Something in them is wrong, or there is no model in them.
+    """
+    files = read(names)
+    if files.manifests.faults:
+        raise FaultsFoundError(files.manifests.faults)
+    if not files.manifests.models:
+        raise ManifestInvalid(
+            f"{', '.join(files.texts)}: found no ModelDeployment, only accelerator classes; "
+            "give the file with the model too"
+        )
+    return files
+
+
+def _text(name: str) -> str:
+    if name == STANDARD_INPUT:
+        return sys.stdin.read()
+    with open(name, encoding="utf-8") as file:
+        return file.read()
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STANDARD_INPUT else name
+
+
+def _all_faults(files: Files) -> list[LocatedFault]:
+    """Return every fault that needs no model to be described, in the order of the files."""
+    faults = _with_lines(files)
+    told = {(item.file, item.fault.line) for item in faults if item.fault.line}
+    # what one list of arguments has refused needs no second reason
+    faults += [it for it in _beyond_the_fields(files) if (it.file, it.fault.line) not in told]
+    order = list(files.texts)
+    return sorted(faults, key=lambda item: (order.index(item.file), item.fault.line or 0))
+
+
+def _with_lines(files: Files) -> list[LocatedFault]:
+    """Return the faults of the manifests, those of engine arguments with the lines they lack."""
+    faults = list(files.manifests.faults)
+    for file, model in files.manifests.models:
+        for fault in check_arguments(model):
+            (located,) = files.locate(file, model.name, [fault])
+            faults[faults.index(LocatedFault(file, fault))] = located
+    return faults
+
+
+def _beyond_the_fields(files: Files) -> Iterator[LocatedFault]:
+    catalog = files.manifests.catalog
+    for file, model in files.manifests.models:
+        yield from files.locate(file, model.name, faults_of_model(model, catalog))
+    for file, kind, name in files.objects():
+        if kind == "AcceleratorClass" and name in catalog.classes:
+            yield from files.locate(file, name, faults_of_class(name, catalog))
+
+
+def _identity(document: yaml_text.Document) -> tuple[str, str]:
+    data = document.data if isinstance(document.data, dict) else {}
+    metadata = data.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    kind = data.get("kind")
+    return (kind if isinstance(kind, str) else "", name if isinstance(name, str) else "")
+
+
+def _parts(path: str) -> yaml_text.Path:
+    """Return a path as the reader keeps it: ``a.b[0]`` is ``("a", "b", 0)``."""
+    found = re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
+    return tuple(int(number) if number else word for number, word in found)

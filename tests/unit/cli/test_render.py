@@ -1,0 +1,87 @@
+"""``freehold render``: RayServices or the Serve config alone, checked before they are printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.unit.cli.command_line import EXAMPLES, example, freehold, manifest, program
+
+from freehold.api.faults import Fault
+from freehold.render.schema import check_serve_config
+
+CATALOGUED = [p for p in sorted(EXAMPLES.glob("*.yaml")) if "hf://" in p.read_text()]
+
+
+@pytest.mark.parametrize("path", CATALOGUED, ids=lambda path: path.stem)
+def test_what_is_printed_is_a_serve_config_that_ray_takes(path: Path) -> None:
+    result = freehold("render", "--serve-config", str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    config = yaml.safe_load(result.stdout)
+    assert check_serve_config(config) == ()
+    assert [app["name"] for app in config["applications"]] == [path.stem.replace(".", "-")]
+
+
+def test_the_plan_is_what_the_engine_is_told() -> None:
+    config = yaml.safe_load(freehold("render", "--serve-config", example("llama-3.1-405b")).stdout)
+    (llm,) = config["applications"][0]["args"]["llm_configs"]
+    told = llm["engine_kwargs"]
+    assert (told["tensor_parallel_size"], told["pipeline_parallel_size"]) == (8, 2)
+    assert (told["max_model_len"], told["max_num_seqs"]) == (65_536, 32)
+    assert len(llm["placement_group_config"]["bundles"]) == 16
+
+
+@pytest.mark.parametrize("path", CATALOGUED, ids=lambda path: path.stem)
+def test_a_model_becomes_a_ray_service_around_that_config(path: Path) -> None:
+    result = freehold("render", str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    (service,) = (it for it in yaml.safe_load_all(result.stdout) if it["kind"] == "RayService")
+    assert service["metadata"]["name"] == path.stem.replace(".", "-")
+    alone = yaml.safe_load(freehold("render", "--serve-config", str(path)).stdout)
+    assert yaml.safe_load(service["spec"]["serveConfigV2"]) == alone
+
+
+def test_several_models_are_objects_of_their_own_or_one_config() -> None:
+    files = example("llama-3.1-8b"), example("llama-guard-3-8b")
+    objects = list(yaml.safe_load_all(freehold("render", *files).stdout))
+    names = [item["metadata"]["name"] for item in objects if item["kind"] == "RayService"]
+    assert names == ["llama-3-1-8b", "llama-guard-3-8b"]
+    config = yaml.safe_load(freehold("render", "--serve-config", *files).stdout)
+    prefixes = [app["route_prefix"] for app in config["applications"]]
+    assert prefixes == ["/llama-3-1-8b", "/llama-guard-3-8b"]
+    assert check_serve_config(config) == ()
+
+
+def test_the_same_manifest_gives_the_same_bytes() -> None:
+    runs = [program("render", example("llama-3.1-8b"), PYTHONHASHSEED=s).stdout for s in "12"]
+    assert runs[0] == runs[1] != ""
+
+
+def test_a_model_that_nothing_carries_is_not_rendered() -> None:
+    result = freehold("render", example("llama-3.1-8b"), manifest("impossible"))
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "no candidate carries impossible" in result.stderr
+    assert "small: 8 x l4-24gb" in result.stderr
+
+
+def test_a_suspended_model_has_no_application() -> None:
+    text = Path(example("llama-3.1-8b")).read_text().replace("spec:\n", "spec:\n  suspend: true\n")
+    result = freehold("render", "--serve-config", "-", text=text)
+    assert result.exit_code == 0
+    assert yaml.safe_load(result.stdout)["applications"] == []
+
+
+def test_a_wrong_manifest_is_not_rendered() -> None:
+    result = freehold("render", manifest("typos"))
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_config_that_ray_would_refuse_is_called_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = Fault("applications[0].nonsense", "unknown field 'nonsense'", "name")
+    monkeypatch.setattr("freehold.cli.render.check_serve_config", lambda _: (fault,))
+    result = freehold("render", example("llama-3.1-8b"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "a bug in Freehold" in result.stderr
+    assert str(fault) in result.stderr

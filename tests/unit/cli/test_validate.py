@@ -1,0 +1,108 @@
+"""``freehold validate``: every fault with its line, or that all is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.command_line import EXAMPLES, example, freehold, manifest
+
+
+def starts(text: str) -> list[str]:
+    """Return file, line and field of each fault."""
+    return [line.split(": found")[0] for line in text.splitlines() if ": found" in line]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_valid(path: Path) -> None:
+    result = freehold("validate", str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert " is valid\n" in result.stdout
+
+
+def test_what_is_valid_is_named() -> None:
+    file = manifest("own-class")
+    assert freehold("validate", file).stdout == (
+        f"{file}: AcceleratorClass cellar is valid\n{file}: ModelDeployment chat is valid\n"
+    )
+
+
+def test_faults_are_told_with_file_and_line_and_the_nearest_name() -> None:
+    file = manifest("typos")
+    result = freehold("validate", file)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert starts(result.stderr) == [
+        f"{file}:10: spec.hardware.candidates[0].accelerator",
+        f"{file}:11: spec.hardware.candidates[0].acelerator",
+        f"{file}:12: spec.replicas",
+    ]
+    assert "Did you mean accelerator?" in result.stderr
+    assert result.stderr.endswith("error: 3 faults in what was given; mend it and try again\n")
+
+
+def test_names_and_arguments_that_only_the_catalogue_knows_have_their_lines_too() -> None:
+    file = manifest("unknown-names")
+    result = freehold("validate", file)
+    assert result.exit_code == 2
+    assert starts(result.stderr) == [
+        f"{file}:11: spec.hardware.candidates[0].accelerator",
+        f"{file}:14: spec.engine.args.max_num_seq",
+        f"{file}:15: spec.engine.args.tensor_parallel_size",
+        f"{file}:17: spec.engine.images[0].accelerator",
+        f"{file}:25: AcceleratorClass mine: spec.extends",
+    ]
+    assert "Did you mean h100-80gb" in result.stderr
+    assert "Did you mean max_num_seqs?" in result.stderr
+    assert "spec.hardware.candidates[].parallelism.tensor" in result.stderr
+
+
+def test_all_files_are_judged_and_the_good_ones_are_named() -> None:
+    good, bad = example("llama-3.1-8b"), manifest("typos")
+    result = freehold("validate", bad, good)
+    assert result.exit_code == 2
+    assert result.stdout == f"{good}: ModelDeployment llama-3-1-8b is valid\n"
+    assert len(starts(result.stderr)) == 3
+
+
+def test_a_class_may_stand_in_another_file(tmp_path: Path) -> None:
+    documents = Path(manifest("own-class")).read_text().split("---\n")
+    names = []
+    for i, text in enumerate(documents):
+        file = tmp_path / f"{i}.yaml"
+        file.write_text(text)
+        names.append(str(file))
+    assert freehold("validate", *names).exit_code == 0
+    assert freehold("validate", names[1]).exit_code == 2
+
+
+def test_the_same_fault_of_two_models_of_a_file_has_each_its_own_line(tmp_path: Path) -> None:
+    model = (
+        "apiVersion: freehold.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {{name: {}}}\n"
+        "spec:\n  model: {{source: hf://a/b}}\n  engine:\n    args:\n      nonsense: 1\n"
+    )
+    file = tmp_path / "two.yaml"
+    file.write_text("---\n".join(model.format(name) for name in "ab"))
+    assert starts(freehold("validate", str(file)).stderr) == [
+        f"{file}:8: spec.engine.args.nonsense",
+        f"{file}:17: spec.engine.args.nonsense",
+    ]
+
+
+def test_standard_input_is_read() -> None:
+    text = Path(example("llama-3.1-8b")).read_text()
+    result = freehold("validate", "-", text=text)
+    assert result.stdout == "standard input: ModelDeployment llama-3-1-8b is valid\n"
+    wrong = freehold("validate", "-", text="kind: Pod\n")
+    assert wrong.exit_code == 2
+    assert wrong.stderr.startswith("standard input:1: apiVersion: found nothing; allowed: ")
+
+
+def test_what_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    folder, binary = tmp_path / "folder", tmp_path / "binary"
+    folder.mkdir()
+    binary.write_bytes(b"\xff\xfe")
+    for name in ("missing.yaml", str(folder), str(binary)):
+        result = freehold("validate", name)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"{name}: the document: found a file that cannot be read (")

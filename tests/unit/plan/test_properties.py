@@ -1,0 +1,204 @@
+"""What holds for every model and every accelerator, known or made up."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from tests.unit.plan.builders import (
+    CLASSES,
+    MODELS,
+    accelerator,
+    ask,
+    contexts,
+    loads,
+    made_up,
+    memories,
+    models,
+    nodes,
+)
+
+from freehold.api.architecture import ModelDescription
+from freehold.plan.constraints import layout_violation
+from freehold.plan.kv_cache import kv_cache_cost
+from freehold.plan.plan import NoPlan, Plan
+from freehold.plan.planner import Option, Question, make_plan
+
+many = settings(derandomize=True, max_examples=400, deadline=None)
+splits = st.sampled_from([None, (1, 1), (2, 1)])
+Load = tuple[int, int, int] | None
+
+
+def devices(answer: Plan | NoPlan) -> float:
+    """Return how many devices a replica takes; a refusal takes more than there are."""
+    return answer.layout.devices if isinstance(answer, Plan) else math.inf
+
+
+def check_plan(plan: Plan, question: Question) -> None:
+    """Assert what makes a plan one that can run."""
+    memory, layout = plan.memory, plan.layout
+    slack = 1 + 1e-9
+    assert memory.weights + memory.overhead + memory.kv_cache <= memory.usable * slack
+    assert memory.usable <= memory.total * slack
+    assert min(memory.weights, memory.overhead, memory.kv_cache, memory.free) >= 0
+    assert layout_violation(plan.model, plan.settings, layout) is None
+    assert layout.devices_per_node * layout.nodes == layout.devices
+    assert layout.devices_per_node <= plan.accelerator.node_sizes[-1]
+    assert 1 <= plan.context_length <= plan.model.max_context_length
+    assert question.context in (None, plan.context_length)
+    assert plan.context_capped == (
+        question.context is None and plan.context_length < plan.model.max_context_length
+    )
+    cost = kv_cache_cost(plan.model, plan.settings, layout.tensor, layout.pipeline)
+    assert cost.bytes_for(1, plan.context_length) <= memory.kv_cache * slack
+    if question.workload is not None:
+        tokens = question.workload.prompt_tokens + question.workload.output_tokens
+        needed = cost.bytes_for(question.workload.concurrent_requests, tokens)
+        assert needed <= memory.kv_cache * slack
+    assert plan.kv_cache_tokens >= plan.context_length
+
+
+@many
+@given(models, memories, nodes, st.booleans(), st.none() | contexts, loads)
+def test_no_plan_puts_more_on_a_device_than_it_has(
+    model: ModelDescription,
+    memory: int,
+    sizes: tuple[int, ...],
+    fast: bool,
+    context: int | None,
+    load: Load,
+) -> None:
+    question = ask(model, made_up(memory, sizes, fast), context=context, workload=load)
+    answer = make_plan(question)
+    if isinstance(answer, Plan):
+        check_plan(answer, question)
+    else:
+        assert answer.rejected[0].message
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_known_model_on_every_known_class_is_planned_soundly_or_refused_in_words(
+    name: str,
+) -> None:
+    device = accelerator(name)
+    for model in MODELS:
+        question = ask(model, device)
+        answer = make_plan(question)
+        if isinstance(answer, Plan):
+            check_plan(answer, question)
+        else:
+            (rejection,) = answer.rejected
+            assert rejection.reason in {"DoesNotFit", "UnsupportedFormat"}
+            assert name in rejection.message
+
+
+@many
+@given(models, memories, st.integers(1, 100_000), nodes, st.booleans(), st.none() | contexts, loads)
+def test_more_memory_never_turns_a_fit_into_a_refusal_nor_takes_more_devices(
+    model: ModelDescription,
+    memory: int,
+    more: int,
+    sizes: tuple[int, ...],
+    fast: bool,
+    context: int | None,
+    load: Load,
+) -> None:
+    less = make_plan(ask(model, made_up(memory, sizes, fast), context=context, workload=load))
+    larger = made_up(memory + more, sizes, fast)
+    assert devices(make_plan(ask(model, larger, context=context, workload=load))) <= devices(less)
+
+
+@many
+@given(models, memories, nodes, st.booleans(), contexts, st.integers(1, 500_000), loads)
+def test_a_longer_context_never_needs_fewer_devices(
+    model: ModelDescription,
+    memory: int,
+    sizes: tuple[int, ...],
+    fast: bool,
+    context: int,
+    more: int,
+    load: Load,
+) -> None:
+    # a request longer than the context is refused for that, whatever the hardware
+    assume(load is None or load[1] + load[2] <= context)
+    device = made_up(memory, sizes, fast)
+    short = make_plan(ask(model, device, context=context, workload=load))
+    long = make_plan(ask(model, device, context=context + more, workload=load))
+    assert devices(long) >= devices(short)
+
+
+@many
+@given(models, memories, nodes, st.none() | contexts, st.integers(1, 400), st.integers(1, 400))
+def test_more_requests_at_once_never_need_fewer_devices(
+    model: ModelDescription,
+    memory: int,
+    sizes: tuple[int, ...],
+    context: int | None,
+    requests: int,
+    more: int,
+) -> None:
+    device = made_up(memory, sizes)
+    few = make_plan(ask(model, device, context=context, workload=(requests, 900, 100)))
+    many_more = ask(model, device, context=context, workload=(requests + more, 900, 100))
+    assert devices(make_plan(many_more)) >= devices(few)
+
+
+@many
+@given(models, memories, nodes, splits, st.none() | contexts, loads)
+def test_the_cure_of_a_refusal_cures(
+    model: ModelDescription,
+    memory: int,
+    sizes: tuple[int, ...],
+    split: tuple[int, int] | None,
+    context: int | None,
+    load: Load,
+) -> None:
+    device = made_up(memory, sizes, fast=False)
+    answer = make_plan(ask(model, device, context=context, workload=load, split=split))
+    words = answer.rejected[0].message if isinstance(answer, NoPlan) else ""
+    found = re.search(r"parallelism: {tensor: (\d+), pipeline: (\d+)}", words)
+    if found is not None:
+        cure = (int(found[1]), int(found[2]))
+        cured = make_plan(ask(model, device, context=context, workload=load, split=cure))
+        assert isinstance(cured, Plan)
+        event("cured")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_plan_takes_less_than_ten_milliseconds(name: str) -> None:
+    """The best of five, for others use the processor too."""
+    device = accelerator(name)
+    times = [_best_of_five(ask(model, device)) for model in MODELS]
+    sys.stdout.write(
+        f"{name}: median {statistics.median(times):.3f} ms, slowest {max(times):.3f} ms\n"
+    )
+    assert max(times) < 10
+
+
+def test_choosing_among_all_classes_is_as_fast_in_the_median() -> None:
+    options = tuple(Option(name, accelerator(name)) for name in CLASSES if name != "cpu")
+    questions = [replace(ask(model, "cpu"), options=options, in_order=False) for model in MODELS]
+    times = [_best_of_five(question) for question in questions]
+    sys.stdout.write(
+        f"all classes: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms\n"
+    )
+    assert statistics.median(times) < 10
+
+
+def _best_of_five(question: Question) -> float:
+    """Return the milliseconds of the fastest of five runs, after one to warm up."""
+    make_plan(question)
+    return min(_milliseconds(question) for _ in range(5))
+
+
+def _milliseconds(question: Question) -> float:
+    start = time.perf_counter()
+    make_plan(question)
+    return (time.perf_counter() - start) * 1000
