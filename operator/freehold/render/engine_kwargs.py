@@ -12,10 +12,17 @@ from freehold.plan.plan import Plan
 _DEPRECATED = frozenset({"fbgemm_fp8"})
 
 
-def engine_kwargs(plan: Plan, args: Mapping[str, Any]) -> dict[str, Any]:
+def engine_kwargs(
+    plan: Plan, args: Mapping[str, Any], revision: str | None = None
+) -> dict[str, Any]:
     """Return the engine arguments in a fixed order, the plan's first and the user's by name.
 
     Nothing that the plan decided is left to the engine's defaults, which differ by device.
+
+    Args:
+        plan: The plan.
+        args: The user's arguments; none of them may be the plan's.
+        revision: Branch, tag or commit of a hub's repository.
     """
     decided: dict[str, Any] = {
         "tensor_parallel_size": plan.layout.tensor,
@@ -24,6 +31,8 @@ def engine_kwargs(plan: Plan, args: Mapping[str, Any]) -> dict[str, Any]:
         "max_num_seqs": plan.max_num_seqs,
         "gpu_memory_utilization": plan.settings.memory_utilization,
     }
+    if revision is not None:
+        decided["revision"] = revision
     if plan.model.checkpoint.quantization in _DEPRECATED:
         decided["allow_deprecated_quantization"] = True
     if plan.accelerator.vendor == "cpu":

@@ -21,13 +21,14 @@ class Pace:
     """How fast replicas follow the load, in seconds.
 
     Attributes:
-        look_back: Span over which the load is averaged.
+        look_back: Span over which the load is averaged; Serve wants more than the 10 s of its
+            (here unused) metrics interval.
         upscale_delay: How long the load must ask for more.
         downscale_delay: How long it must ask for less; long, since a cold start costs minutes.
         to_zero_delay: How long a model must be idle to lose its last replica, where nobody said.
     """
 
-    look_back: float = 10.0
+    look_back: float = 11.0
     upscale_delay: float = 5.0
     downscale_delay: float = 300.0
     to_zero_delay: float = 600.0

@@ -92,7 +92,7 @@ def _llm_config(model: ModelDeployment, plan: Plan, weights: str) -> dict[str, A
     args = (model.spec.engine.args if model.spec.engine else None) or {}
     config: dict[str, Any] = {
         "model_loading_config": {"model_id": model.served_name, "model_source": weights},
-        "engine_kwargs": engine_kwargs(plan, args),
+        "engine_kwargs": engine_kwargs(plan, args, model.spec.model.revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,
     }

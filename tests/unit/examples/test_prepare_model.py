@@ -162,7 +162,7 @@ def test_a_missing_package_is_named(
     assert script.main(["--cache", str(tmp_path / "model")]) == 1
     assert capsys.readouterr().err == (
         "error: the Python package freehold-absent-gguf is not installed; "
-        "install requirements/demo.txt into this environment\n"
+        "install requirements/development.txt into this environment\n"
     )
 
 

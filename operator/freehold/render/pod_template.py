@@ -1,0 +1,140 @@
+"""The pod templates of a model's Ray cluster: the head and the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.names import MODEL_LABEL
+from freehold.plan.plan import Plan
+from freehold.render.node_choice import NodeChoice
+from freehold.render.overlay import overlaid
+from freehold.render.pod_size import PodSize, head_size, worker_size
+from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
+from freehold.render.weights_location import CLAIM_ROOT
+
+Template = dict[str, Any]
+
+HEAD_CONTAINER = "ray-head"
+WORKER_CONTAINER = "ray-worker"
+# KubeRay finds the dashboard and the Serve port by these names.
+_HEAD_PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
+_WORKER_PORTS = {"serve": 8000, "metrics": 8080}
+_SHARED_MEMORY = "shared-memory"
+_WEIGHTS = "weights"
+_RAYLET_HEALTH = "http://localhost:52365/api/local_raylet_healthz"
+
+
+def head_template(model: ModelDeployment, image: str) -> Template:
+    """Return the head's template.
+
+    It bears no service account: with the autoscaler in it, KubeRay makes one that may change the
+    cluster, and another one could not.
+    """
+    container = _container(HEAD_CONTAINER, image, _HEAD_PORTS, head_size())
+    templates = model.spec.templates
+    return overlaid(
+        _template(model, {"containers": [container]}), templates.head if templates else None
+    )
+
+
+def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice) -> Template:
+    """Return the template of the pods of a replica, one for each node that it spans."""
+    container = _container(WORKER_CONTAINER, image, _WORKER_PORTS, worker_size(plan))
+    container |= _credentials(model, container["env"])
+    container["resources"] |= {"limits": dict(nodes.resources)} if nodes.resources else {}
+    container["volumeMounts"] = [{"name": _SHARED_MEMORY, "mountPath": "/dev/shm"}]
+    if plan.layout.nodes > 1:
+        container["readinessProbe"] = _raylet_probe()
+    spec: dict[str, Any] = {
+        **_account(model),
+        "containers": [container],
+        "volumes": [_shared_memory(plan)],
+        **_placement(nodes),
+    }
+    _mount_claim(model, container, spec)
+    templates = model.spec.templates
+    return overlaid(_template(model, spec), templates.worker if templates else None)
+
+
+def _template(model: ModelDeployment, spec: Mapping[str, Any]) -> Template:
+    """Return a template with metadata of its own: KubeRay would write an empty one into it."""
+    return {"metadata": {"labels": {MODEL_LABEL: model.name}}, "spec": dict(spec)}
+
+
+def _container(name: str, image: str, ports: Mapping[str, int], size: PodSize) -> dict[str, Any]:
+    environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
+    return {
+        "name": name,
+        "image": image,
+        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        "ports": [{"name": key, "containerPort": number} for key, number in ports.items()],
+        "resources": {"requests": {"cpu": str(size.cores), "memory": size.memory}},
+    }
+
+
+def _credentials(model: ModelDeployment, environment: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what hands the source's credentials to the engine; never a value, only a reference.
+
+    A hub needs its token alone; buckets have keys, sessions and endpoints, and take the Secret.
+    """
+    credentials = model.spec.model.credentials
+    if credentials is None:
+        return {}
+    secret = {"name": credentials.secret_ref.name}
+    if not model.spec.model.source.startswith("hf://"):
+        return {"envFrom": [{"secretRef": {**secret, "optional": False}}]}
+    reference = {"secretKeyRef": {**secret, "key": "HF_TOKEN", "optional": False}}
+    return {"env": [*environment, {"name": "HF_TOKEN", "valueFrom": reference}]}
+
+
+def _raylet_probe() -> dict[str, Any]:
+    """Return a probe for groups over several nodes.
+
+    KubeRay's own also asks Serve's proxy, which runs only where a replica's first process is: the
+    other nodes of a replica would never be ready (ray-project/kuberay#2552). What is ready by this
+    probe need not have a proxy, and KubeRay's Service leads to all that is ready: a Service of
+    such a model must lead to the head, whose proxy knows every replica.
+    """
+    check = f"wget --tries 1 -T 2 -q -O- {_RAYLET_HEALTH} | grep success"
+    return {
+        "exec": {"command": ["bash", "-c", check]},
+        "initialDelaySeconds": 10,
+        "periodSeconds": 5,
+        "timeoutSeconds": 3,
+        "failureThreshold": 3,
+    }
+
+
+def _account(model: ModelDeployment) -> dict[str, str]:
+    account = model.spec.service_account_name
+    return {"serviceAccountName": account} if account else {}
+
+
+def _shared_memory(plan: Plan) -> dict[str, Any]:
+    size = worker_size(plan).shared_memory
+    return {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
+
+
+def _placement(nodes: NodeChoice) -> dict[str, Any]:
+    placement: dict[str, Any] = {}
+    if nodes.terms:
+        terms = [{"matchExpressions": list(term)} for term in nodes.terms]
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        placement["affinity"] = {"nodeAffinity": required}
+    if nodes.tolerations:
+        placement["tolerations"] = list(nodes.tolerations)
+    return placement
+
+
+def _mount_claim(model: ModelDeployment, container: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Add the volume claim of a ``pvc://`` source, where ``weights_location`` expects it."""
+    url = urlsplit(model.spec.model.source)
+    if url.scheme != "pvc":
+        return
+    mount = {"name": _WEIGHTS, "mountPath": f"{CLAIM_ROOT}/{url.netloc}", "readOnly": True}
+    container["volumeMounts"].append(mount)
+    claim = {"claimName": url.netloc, "readOnly": True}
+    spec["volumes"].append({"name": _WEIGHTS, "persistentVolumeClaim": claim})

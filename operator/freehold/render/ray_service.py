@@ -1,0 +1,105 @@
+"""The RayService of a model, for KubeRay 1.7.
+
+Any difference in ``rayClusterConfig`` but the groups' replica counts makes KubeRay build a second
+cluster, with as many accelerators again. So nothing here depends on anything but the arguments,
+and every default that matters is written out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freehold.api.faults import Fault
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.names import MODEL_LABEL
+from freehold.plan.plan import Plan
+from freehold.render.engine_image import RAY_VERSION, engine_image
+from freehold.render.node_choice import node_choice
+from freehold.render.pod_template import head_template
+from freehold.render.worker_group import worker_group
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+# A pod without a replica goes after this long; Ray's own default, since a change of it would
+# build a second cluster.
+_IDLE_SECONDS = 60
+
+
+def token_secret_name(model_name: str) -> str:
+    """Return the Secret with the token of a model's Ray clusters, the same for all of them."""
+    return f"{model_name}-ray-token"
+
+
+def ray_service(
+    model: ModelDeployment, plan: Plan, serve_config_text: str, namespace: str
+) -> dict[str, Any] | Fault:
+    """Return the RayService of one model, or what keeps it from being rendered.
+
+    Args:
+        model: The model.
+        plan: Its plan.
+        serve_config_text: Its Serve config, as YAML.
+        namespace: Namespace of the object.
+
+    Returns:
+        The object as plain data; ``NoEngineImage`` or ``NoSpotNodes`` for a class that lacks one.
+    """
+    image, nodes = engine_image(model, plan), node_choice(plan)
+    if isinstance(image, Fault):
+        return image
+    if isinstance(nodes, Fault):
+        return nodes
+    cluster = _cluster(model) | {
+        "headGroupSpec": _head_group(model, image),
+        "workerGroupSpecs": [worker_group(model, plan, image, nodes)],
+    }
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": _metadata(model, namespace),
+        "spec": _spec(model, serve_config_text, cluster),
+    }
+
+
+def _metadata(model: ModelDeployment, namespace: str) -> dict[str, Any]:
+    """Return metadata without the user's labels: a GitOps engine prunes what bears its own."""
+    labels = {MODEL_LABEL: model.name, MANAGED_BY_LABEL: "freehold"}
+    return {"name": model.name, "namespace": namespace, "labels": labels}
+
+
+def _spec(model: ModelDeployment, serve_config_text: str, cluster: dict[str, Any]) -> Any:
+    return {
+        "suspend": model.spec.suspend,
+        "upgradeStrategy": {"type": _upgrade(model)},
+        # the head's proxy is the one that answers while there are no workers, and so wakes them
+        "excludeHeadPodFromServeSvc": False,
+        "serveConfigV2": serve_config_text,
+        "rayClusterConfig": cluster,
+    }
+
+
+def _upgrade(model: ModelDeployment) -> str:
+    """Return what KubeRay does when the cluster's spec changes.
+
+    KubeRay knows no way that frees the hardware first. With None it leaves the old cluster as it
+    is and builds none, so that whoever recreates can delete the old one and have the only new one.
+    """
+    rollout = model.spec.rollout
+    return "None" if rollout is not None and rollout.type == "Recreate" else "NewCluster"
+
+
+def _cluster(model: ModelDeployment) -> dict[str, Any]:
+    return {
+        "rayVersion": RAY_VERSION,
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": {"version": "v2", "idleTimeoutSeconds": _IDLE_SECONDS},
+        # without a name every cluster would have a token of its own
+        "authOptions": {"mode": "token", "secretName": token_secret_name(model.name)},
+    }
+
+
+def _head_group(model: ModelDeployment, image: str) -> dict[str, Any]:
+    """Return the head, on which nothing of the model runs: it would hold a device's node."""
+    return {
+        "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
+        "template": head_template(model, image),
+    }

@@ -1,0 +1,228 @@
+"""``freehold run`` looks at the manifest, the plan and the machine before it starts anything."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from tests.unit.cli.command_line import freehold
+from tests.unit.local.manifests import manifest, written
+
+from freehold.cli import run as run_module
+from freehold.local.machine import Gpu, Machine
+
+GIB = 1024**3
+BIG = Machine(cores=64, available_memory=900 * GIB, compiler="/usr/bin/g++")
+SMALL = Machine(cores=1, available_memory=3 * GIB, compiler=None)
+IMPOSSIBLE = manifest(source="hf://meta-llama/Llama-3.1-405B")
+
+
+class Started(Exception):
+    """Ray would have been started."""
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return what a Ray was asked for; none is ever started."""
+    asked: list[dict[str, Any]] = []
+
+    def fake_ray_process(**options: Any) -> None:
+        asked.append(options)
+        raise Started("a Ray is asked for")
+
+    monkeypatch.setattr(run_module, "RayProcess", fake_ray_process)
+    monkeypatch.delenv("FREEHOLD_DEBUG", raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return asked
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
+    """Return what makes this machine another one; it begins as a big one."""
+
+    def become(machine: Machine) -> None:
+        monkeypatch.setattr(run_module, "this_machine", lambda: machine)
+
+    become(BIG)
+    return become
+
+
+@pytest.fixture
+def taken() -> Any:
+    """Return a port that somebody listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield str(other.getsockname()[1])
+
+
+def told(result: Result, code: int, *words: str) -> str:
+    """Return what stands on standard error, after judging it."""
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+    return result.stderr
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.mark.usefixtures("on")
+def test_a_missing_file_is_named() -> None:
+    told(freehold("run", "nowhere/model.yaml"), 2, "nowhere/model.yaml", "No such file")
+
+
+@pytest.mark.usefixtures("on")
+def test_no_file_at_all_is_a_mistake_of_the_command_line() -> None:
+    told(freehold("run"), 2, "FILES", "Usage")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_faulty_manifest_is_told_by_line(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest().replace("spec:", "spec:\n  replica: 1"))
+    told(freehold("run", str(file)), 2, f"{file}:6: spec.replica", "replicas")
+
+
+@pytest.mark.usefixtures("on")
+def test_an_unknown_accelerator_is_told(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest())
+    result = freehold("run", str(file), "--accelerator", "h100")
+    told(result, 2, "--accelerator", "Did you mean h100-80gb")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_model_that_nothing_carries_is_told_with_the_reason(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, IMPOSSIBLE)
+    told(freehold("run", str(file)), 3, "no candidate carries chat", "cores: ", "GiB")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_manifest_for_gpus_on_a_machine_without_is_told_the_way_out(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest(candidates="{name: a, accelerator: h100-80gb}"))
+    told(freehold("run", str(file)), 3, "run with --accelerator cpu")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_model_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest(source="file:///nope"))
+    told(freehold("run", str(file)), 5, str(file), "no such folder: /nope", "a folder with config")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_port_that_is_taken_is_told(tmp_path: Path, taken: str) -> None:
+    (file,) = written(tmp_path, manifest())
+    told(freehold("run", str(file), "--port", taken), 4, f"port {taken}", "--port", "ss -ltnp")
+
+
+def test_too_little_memory_is_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
+    on(Machine(cores=64, available_memory=3 * GIB, compiler="/usr/bin/g++"))
+    (file,) = written(tmp_path, manifest())
+    result = freehold("run", str(file), "--port", free_port())
+    told(result, 4, "3.0 GiB are available", "lower replicas", "free some memory")
+
+
+def test_a_missing_compiler_is_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
+    on(SMALL)
+    (file,) = written(tmp_path, manifest())
+    told(freehold("run", str(file), "--port", free_port()), 4, "apt-get install g++")
+
+
+def test_too_few_gpus_are_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
+    on(Machine(64, 900 * GIB, "/usr/bin/g++", (Gpu("NVIDIA H100", 80 * GIB),)))
+    candidate = "{name: a, accelerator: h100-80gb, parallelism: {tensor: 4}}"
+    (file,) = written(tmp_path, manifest(candidates=candidate))
+    told(freehold("run", str(file), "--port", free_port()), 4, "need 4 GPUs", "has 1")
+
+
+# --- order
+
+
+def test_the_manifest_comes_before_plan_and_machine(
+    tmp_path: Path, on: Callable[[Machine], None], taken: str
+) -> None:
+    on(SMALL)
+    files = written(tmp_path, IMPOSSIBLE, manifest("b", context=-1))
+    told(freehold("run", *map(str, files), "--port", taken), 2, "contextLength")
+
+
+def test_the_plan_comes_before_the_machine(
+    tmp_path: Path, on: Callable[[Machine], None], taken: str
+) -> None:
+    on(SMALL)
+    (file,) = written(tmp_path, IMPOSSIBLE)
+    told(freehold("run", str(file), "--port", taken), 3, "no candidate carries")
+
+
+def test_nothing_is_started_while_anything_is_wrong(
+    tmp_path: Path, on: Callable[[Machine], None], taken: str, started: list[dict[str, Any]]
+) -> None:
+    (good,) = written(tmp_path, manifest())
+    freehold("run", "nowhere.yaml")
+    freehold("run", str(good), "--port", taken)
+    on(SMALL)
+    freehold("run", str(good), "--port", free_port())
+    assert started == []
+
+
+@pytest.mark.usefixtures("on")
+def test_ray_is_asked_for_once_all_is_well(tmp_path: Path, started: list[dict[str, Any]]) -> None:
+    (file,) = written(tmp_path, manifest(more="  replicas: 2"))
+    freehold("run", str(file), "--port", free_port(), "--offline")
+    (options,) = started
+    # two replicas and one more beside them during a change, each a worker and its own process
+    assert options["cpus"] == 4 + 3 * 2
+    assert options["environment"]["HF_HUB_OFFLINE"] == "1"
+    assert options["environment"]["RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"] == "1"
+
+
+# --- a Ray that runs already
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://head:10001", "http://[::1"])
+def test_an_address_that_is_no_dashboard_is_told(tmp_path: Path, address: str) -> None:
+    (file,) = written(tmp_path, manifest())
+    told(freehold("run", str(file), "--address", address), 7, address, "dashboard")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_dashboard_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest())
+    address = f"http://127.0.0.1:{free_port()}"
+    told(freehold("run", str(file), "--address", address), 7, address, "check that Ray runs there")
+
+
+def test_a_given_ray_is_not_judged_by_this_machine(
+    tmp_path: Path, on: Callable[[Machine], None], taken: str
+) -> None:
+    on(SMALL)
+    (file,) = written(tmp_path, manifest(candidates="{name: a, accelerator: h100-80gb}"))
+    address = f"http://127.0.0.1:{free_port()}"
+    told(freehold("run", str(file), "--address", address, "--port", taken), 7, address)
+
+
+# --- tracebacks
+
+
+@pytest.mark.usefixtures("on")
+def test_debug_shows_where_only_for_what_nobody_foresaw(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest())
+    arguments = ("run", str(file), "--port", free_port())
+    plain = freehold(*arguments)
+    told(plain, 1, "unexpected error: a Ray is asked for", "run again with --debug")
+    shown = freehold(*arguments, "--debug")
+    assert shown.exit_code == 1
+    assert "Traceback" in shown.stderr
+    assert "fake_ray_process" in shown.stderr
+    told(freehold("run", "nowhere.yaml", "--debug"), 2, "nowhere.yaml")
+    (bad,) = written(tmp_path, IMPOSSIBLE)
+    told(freehold("run", str(bad), "--debug"), 3, "no candidate carries")

@@ -1,0 +1,201 @@
+"""The Serve config of a model: what the engine is told, how it scales, which way requests take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.render.rendered import (
+    case_files,
+    config_of,
+    llm_of,
+    on,
+    planned,
+    planned_file,
+    server_of,
+    two_nodes,
+)
+
+from freehold.render.request_path import (
+    DIRECT_ENVIRONMENT,
+    STOCK_ENVIRONMENT,
+    queue_limit,
+)
+from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config
+from freehold.render.serve_config import serve_application, server_deployment_name
+
+
+def cpu_model() -> Any:
+    return planned_file(case_files()["gemma-3-270m"])
+
+
+@pytest.mark.parametrize("depth", [0, 1, 7])
+def test_a_queue_depth_is_a_target_beyond_what_a_replica_runs(depth: int) -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 4, "target": {"queueDepth": depth}}
+    item = planned(autoscaling=scaling)
+    assert item[1].max_num_seqs == 8
+    assert server_of(item)["autoscaling_config"]["target_ongoing_requests"] == 8 + depth
+
+
+@pytest.mark.parametrize("target", [None, {"timeToFirstToken": "2s"}])
+def test_without_a_queue_depth_the_default_is_taken(target: dict[str, str] | None) -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 4} | ({"target": target} if target else {})
+    block = server_of(planned(autoscaling=scaling))["autoscaling_config"]
+    assert block["target_ongoing_requests"] == 8 + DEFAULT_QUEUE_DEPTH
+
+
+def test_autoscaling_bounds_are_the_users() -> None:
+    scaling = {"minReplicas": 0, "maxReplicas": 9, "scaleToZeroAfter": "1h30m"}
+    block = server_of(planned(autoscaling=scaling))["autoscaling_config"]
+    assert (block["min_replicas"], block["initial_replicas"], block["max_replicas"]) == (0, 0, 9)
+    assert block["downscale_to_zero_delay_s"] == 5400.0
+
+
+def test_the_pace_is_the_callers() -> None:
+    model, plan = planned(replicas=1)
+    pace = Pace(look_back=1.0, upscale_delay=2.0, downscale_delay=3.0, to_zero_delay=4.0)
+    block = autoscaling_config(model.spec, plan.max_num_seqs, pace)
+    names = ("look_back_period_s", "upscale_delay_s", "downscale_delay_s")
+    assert [block[name] for name in names] == [1.0, 2.0, 3.0]
+    assert block["downscale_to_zero_delay_s"] == 4.0
+
+
+@pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])
+def test_a_model_without_replicas_has_no_application(spec: dict[str, Any]) -> None:
+    item = planned(**spec)
+    assert serve_application(*item, weights="x") is None
+    assert config_of(item)["applications"] == []
+
+
+def test_without_replicas_or_autoscaling_there_is_one() -> None:
+    block = server_of(planned())["autoscaling_config"]
+    assert (block["min_replicas"], block["max_replicas"]) == (1, 1)
+
+
+def test_serve_llm_cannot_have_slashes_and_dots_in_a_deployments_name() -> None:
+    name = "meta-llama/Llama-3.1-8B"
+    model = {"source": "hf://meta-llama/Llama-3.1-8B-Instruct", "servedName": name}
+    item = planned(model=model)
+    expected = "FreeholdServer:meta-llama--Llama-3_1-8B"
+    assert server_of(item)["name"] == server_deployment_name(name) == expected
+    assert llm_of(item)["model_loading_config"]["model_id"] == name
+
+
+def test_directly_the_engines_queue_counts_as_ongoing() -> None:
+    """A request that waits for one of Serve's slots is invisible to the autoscaler there."""
+    server = server_of(planned(), "direct")
+    assert server["max_queued_requests"] == queue_limit(8) == 256
+    assert server["max_ongoing_requests"] == 8 + 256
+
+
+def test_through_the_stock_ingress_what_waits_waits_in_serve() -> None:
+    server = server_of(planned(), "stock")
+    assert (server["max_ongoing_requests"], server["max_queued_requests"]) == (8, 256)
+
+
+@pytest.mark.parametrize("path", ["direct", "stock"])
+def test_who_comes_too_many_is_told_when_to_come_again(path: Any) -> None:
+    answer = server_of(planned(), path)["backpressure_config"]
+    assert answer == {"status_code": 429, "retry_after_s": 5}
+
+
+def test_only_the_stock_path_switches_direct_streaming_off_for_itself() -> None:
+    (direct,) = config_of(planned(), "direct")["applications"]
+    (stock,) = config_of(planned(), "stock")["applications"]
+    assert "runtime_env" not in direct
+    assert stock["runtime_env"] == {"env_vars": STOCK_ENVIRONMENT}
+    (name,) = STOCK_ENVIRONMENT
+    assert (DIRECT_ENVIRONMENT[name], STOCK_ENVIRONMENT[name]) == ("1", "0")
+    assert direct["args"] == stock["args"]
+
+
+def test_a_long_queue_is_allowed_for_large_batches() -> None:
+    assert queue_limit(1) == 256
+    assert queue_limit(256) == 16 * 256
+
+
+def test_the_plan_comes_first_and_the_users_arguments_by_name() -> None:
+    args = {"kv_cache_dtype": "fp8", "enable_prefix_caching": True, "block_size": 32}
+    told = llm_of(planned(engine={"args": args}))["engine_kwargs"]
+    assert list(told.items()) == [
+        ("tensor_parallel_size", 1),
+        ("pipeline_parallel_size", 1),
+        ("max_model_len", 8192),
+        ("max_num_seqs", 8),
+        ("gpu_memory_utilization", 0.9),
+        ("block_size", 32),
+        ("enable_prefix_caching", True),
+        ("kv_cache_dtype", "fp8"),
+    ]
+
+
+def test_the_order_of_the_users_arguments_changes_nothing() -> None:
+    args = {"kv_cache_dtype": "fp8", "block_size": 32}
+    turned = dict(reversed(args.items()))
+    assert list(turned) != list(args)
+    one, other = (llm_of(planned(engine={"args": it})) for it in (args, turned))
+    assert list(one["engine_kwargs"]) == list(other["engine_kwargs"])
+
+
+def test_what_the_plan_read_of_the_arguments_is_said_once() -> None:
+    args = {"gpu_memory_utilization": 0.8, "max_num_seqs": 4}
+    told = llm_of(planned(engine={"args": args}))["engine_kwargs"]
+    assert (told["gpu_memory_utilization"], told["max_num_seqs"]) == (0.8, 4)
+
+
+def test_metas_fp8_checkpoint_is_allowed_its_deprecated_method() -> None:
+    """vLLM refuses fbgemm_fp8 unless it is told that one knows."""
+    source = "hf://meta-llama/Llama-3.1-405B-Instruct-FP8"
+    item = planned(
+        model={"source": source, "contextLength": 8192},
+        hardware=on("h200-141gb", parallelism={"tensor": 8}),
+    )
+    assert item[1].model.checkpoint.quantization == "fbgemm_fp8"
+    assert llm_of(item)["engine_kwargs"]["allow_deprecated_quantization"] is True
+    assert "allow_deprecated_quantization" not in llm_of(two_nodes())["engine_kwargs"]
+
+
+def test_workers_on_bare_cores_are_told_how_much_memory_is_theirs() -> None:
+    item = cpu_model()
+    told = llm_of(item)["engine_kwargs"]
+    assert told["kv_cache_memory_bytes"] == int(item[1].memory.kv_cache) > 0
+    assert told["distributed_executor_backend"] == "mp"
+    assert (told["dtype"], told["enforce_eager"]) == ("bfloat16", True)
+
+
+def test_workers_on_bare_cores_are_bound_to_none() -> None:
+    llm = llm_of(cpu_model())
+    assert llm["accelerator_config"] == {"kind": "cpu"}
+    assert llm["placement_group_config"]["bundles"] == [{"CPU": 1}, {"CPU": 1}]
+    assert llm["runtime_env"]["env_vars"] == {
+        "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+
+
+def test_accelerators_need_none_of_that() -> None:
+    llm = llm_of(planned())
+    assert {"accelerator_config", "runtime_env"} & {*llm} == set()
+    assert {"kv_cache_memory_bytes", "dtype", "enforce_eager"} & {*llm["engine_kwargs"]} == set()
+
+
+def test_only_a_replica_of_one_node_is_kept_together() -> None:
+    assert llm_of(planned())["placement_group_config"]["strategy"] == "STRICT_PACK"
+    assert llm_of(two_nodes())["placement_group_config"]["strategy"] == "PACK"
+
+
+def test_no_credential_stands_in_the_config() -> None:
+    model = {
+        "source": "hf://meta-llama/Llama-3.1-8B-Instruct",
+        "credentials": {"secretRef": {"name": "the-secret"}},
+    }
+    text = str(config_of(planned(model=model)))
+    assert "the-secret" not in text
+    assert "HF_TOKEN" not in text
+
+
+def test_a_pinned_revision_reaches_the_engine() -> None:
+    from tests.unit.render import rendered
+
+    assert "revision" not in rendered.engine_kwargs_of(revision=None)
+    assert rendered.engine_kwargs_of(revision="0e9e39f")["revision"] == "0e9e39f"
