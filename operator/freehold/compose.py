@@ -81,7 +81,7 @@ def read_files(paths: Iterable[Path]) -> Manifests:
     """Read manifest files; one that cannot be read is a fault like any other."""
     texts: list[tuple[str, str]] = []
     faults: list[LocatedFault] = []
-    for path in paths:
+    for path in dict.fromkeys(paths):  # a file named twice is read once
         try:
             texts.append((str(path), path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:

@@ -87,7 +87,8 @@ class Run:
             env={**os.environ, **self.environment},
             start_new_session=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         return self
 
     def __exit__(
@@ -102,8 +103,9 @@ class Run:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with self.process.stdout as output:
+            for line in output:
+                self.lines.append(line.rstrip("\n"))
 
     @property
     def text(self) -> str:
@@ -123,10 +125,12 @@ class Run:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(90)
+            code = self.process.wait(90)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
+        self.reader.join(10)
+        return code
 
     def left_behind(self) -> set[str]:
         """Return the Ray processes that were not there before this run, in words."""

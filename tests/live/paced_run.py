@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from freehold.cli.run import RunOptions, on_own_ray, stopping_on_signals
+from freehold.cli.run import RunOptions, file_stamps, on_own_ray, stopping_on_signals
 from freehold.local.workload import Choices, load
 from freehold.render.scaling import Pace
 
@@ -21,7 +21,7 @@ PACE = Pace(look_back=3.0, upscale_delay=2.0, downscale_delay=10.0, to_zero_dela
 def main() -> None:
     files = tuple(Path(name) for name in sys.argv[2:])
     choices = Choices(vendors=("cpu",), offline=True, pace=PACE)
-    options = RunOptions(files, "127.0.0.1", int(sys.argv[1]), None, choices)
+    options = RunOptions(files, file_stamps(files), "127.0.0.1", int(sys.argv[1]), None, choices)
     with stopping_on_signals() as stop:
         on_own_ray(options, load(files, choices), stop)
 

@@ -44,7 +44,7 @@ class LiveView:
     def show(self, views: Iterable[ModelView]) -> None:
         """Show how every model is now."""
         models = list(views)
-        if not self._console.is_terminal:
+        if not self._console.is_interactive:
             for view in models:
                 self._tell(view)
             return

@@ -24,13 +24,25 @@ from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.scaling import replica_bounds
 
 RAY_START_SECONDS = 120.0
+# Time of the last change and size of each file; None for one that is not there.
+Stamps = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line said."""
+    """What the command line said.
+
+    Attributes:
+        files: Manifests.
+        stamps: How the files were when they were read.
+        host: Address to listen on.
+        port: Port to listen on.
+        address: Dashboard of a Ray that runs already; None for one of our own.
+        choices: What the manifests leave open.
+    """
 
     files: tuple[Path, ...]
+    stamps: Stamps
     host: str
     port: int
     address: str | None
@@ -90,7 +102,7 @@ def run(
         path="direct" if address is None else "stock",
         code=None if address is None else own_code_uri(),
     )
-    options = RunOptions(files, host, port, address, choices)
+    options = RunOptions(files, file_stamps(files), host, port, address, choices)
     models = load(files, choices)
     with stopping_on_signals() as stop:
         (on_own_ray if address is None else on_shared_ray)(options, models, stop)
@@ -174,21 +186,21 @@ def supervise(
 ) -> None:
     """Apply, watch and reapply on edits until told to stop."""
     session.apply(models)
-    stamps = _stamps(options.files)
-    announced = False
+    stamps = options.stamps
+    announced = ready = False
     while not stop.is_set():
         require_alive()
         session.step()
         view.show(session.views.values())
         if not announced and all_settled(session.views.values()):
             view.endpoints(session)
-            announced = True
+            announced = ready = True
         stop.wait(POLL_SECONDS)
-        now = _stamps(options.files)
+        now = file_stamps(options.files)
         if now != stamps:
             stamps = now
             announced = not _reapply(session, view, options) and announced
-    if not announced:
+    if not ready:
         raise KeyboardInterrupt
 
 
@@ -202,7 +214,8 @@ def _reapply(session: Session, view: LiveView, options: RunOptions) -> bool:
     return True
 
 
-def _stamps(files: tuple[Path, ...]) -> tuple[tuple[int, int] | None, ...]:
+def file_stamps(files: tuple[Path, ...]) -> Stamps:
+    """Return how the files are now, to tell later whether somebody has changed them."""
     return tuple(_stamp(file) for file in files)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -69,24 +70,36 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
     """Return the GPUs that NVIDIA's driver tells of; none where there is no driver."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(query, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return ()
-    rows = [line.rsplit(",", 1) for line in answer.stdout.splitlines() if "," in line]
-    return tuple(Gpu(name.strip(), int(memory) * MIB) for name, memory in rows)
+    lines = answer.stdout.decode(errors="replace").splitlines()
+    rows = [[part.strip() for part in line.rsplit(",", 1)] for line in lines if "," in line]
+    # a GPU that shares the host's memory has "[N/A]" here: nothing can be planned for it
+    return tuple(Gpu(name, int(memory) * MIB) for name, memory in rows if memory.isdecimal())
 
 
 def require_port(host: str, port: int) -> None:
-    """Raise ``MachineUnfit`` when something already listens on the port."""
+    """Raise ``MachineUnfit`` when nothing can listen there, mostly because something does."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            words = getattr(error, "strerror", None) or str(error)
             raise MachineUnfit(
-                f"port {port} on {host} cannot be used ({error.strerror}); stop what listens "
-                f"there (`ss -ltnp 'sport = :{port}'` names it) or choose another with --port"
+                f"port {port} on {host} cannot be used ({words}); "
+                f"{_way_out(getattr(error, 'errno', None), port)}"
             ) from error
+
+
+def _way_out(code: int | None, port: int) -> str:
+    if code == errno.EADDRINUSE:
+        find = f"`ss -ltnp 'sport = :{port}'` names it"
+        return f"stop what listens there ({find}) or choose another with --port"
+    if code == errno.EACCES:
+        return "choose a port above 1023 with --port"
+    return "choose an address of this machine with --host"
 
 
 def free_ports(host: str, count: int) -> list[int]:
@@ -124,6 +137,7 @@ class Demand:
 
 def require_room(machine: Machine, demands: list[Demand]) -> None:
     """Raise ``MachineUnfit`` when this machine cannot carry the models at their largest."""
+    demands = [item for item in demands if item.replicas]
     on_cores = [item for item in demands if item.plan.accelerator.vendor == "cpu"]
     if on_cores and machine.compiler is None:
         raise MachineUnfit(

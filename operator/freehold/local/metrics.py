@@ -29,17 +29,21 @@ class ModelLoad:
 
 
 def read_metrics(address: str) -> dict[str, ModelLoad]:
-    """Return the load by served model name; empty when the endpoint does not answer yet."""
+    """Return the load by served model name; empty when the endpoint does not tell it yet."""
     try:
         answer = httpx.get(f"{address}/metrics", timeout=2.0, trust_env=False)
         answer.raise_for_status()
-    except httpx.HTTPError:
+        return parse_metrics(answer.text)
+    except (httpx.HTTPError, ValueError):
         return {}
-    return parse_metrics(answer.text)
 
 
 def parse_metrics(text: str) -> dict[str, ModelLoad]:
-    """Sum the engines' gauges by model name."""
+    """Sum the engines' gauges by model name.
+
+    Raises:
+        ValueError: When the text is not in Prometheus's format.
+    """
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

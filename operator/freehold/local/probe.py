@@ -36,5 +36,12 @@ def answers(base_url: str, model: str, headers: dict[str, str] | None = None) ->
         return str(error) or type(error).__name__
     if answer.status_code != httpx.codes.OK:
         return f"HTTP {answer.status_code}: {answer.text.strip()[:300]}"
-    choices = answer.json().get("choices")
-    return "" if choices else "an answer without a choice"
+    return "" if _has_choice(answer) else f"an answer without a choice: {answer.text[:300]}"
+
+
+def _has_choice(answer: httpx.Response) -> bool:
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and bool(body.get("choices"))

@@ -25,9 +25,15 @@ class ServeRest:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.address = address.rstrip("/")
         # no proxy from the environment: the dashboard is on this machine or inside the cluster
-        self._client = httpx.Client(
-            base_url=self.address, headers=headers, timeout=_TIMEOUT, trust_env=False
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=self.address, headers=headers, timeout=_TIMEOUT, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise RayUnavailable(
+                f"{address!r} is no address of a dashboard ({error}); "
+                f"give one such as http://127.0.0.1:8265"
+            ) from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -35,12 +41,11 @@ class ServeRest:
 
     def version(self) -> str:
         """Return Ray's version."""
-        return str(self._call("GET", "/api/version").json().get("ray_version", ""))
+        return str(self._object("/api/version").get("ray_version", ""))
 
     def details(self) -> dict[str, Any]:
         """Return what Serve says of itself and of every application (ServeInstanceDetails)."""
-        answer: dict[str, Any] = self._call("GET", _APPLICATIONS).json()
-        return answer
+        return self._object(_APPLICATIONS)
 
     def apply(self, config: Mapping[str, Any]) -> None:
         """Make Serve run exactly the declared applications; those not listed are removed."""
@@ -51,6 +56,19 @@ class ServeRest:
         path = f"/api/packages/gcs/{name}"
         if self._call("GET", path, missing_is_fine=True).status_code == 404:
             self._call("PUT", path, content=archive)
+
+    def _object(self, path: str) -> dict[str, Any]:
+        answer = self._call("GET", path)
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise RayUnavailable(
+                f"what answers at {self.address} is not Ray's dashboard: {path} gave "
+                f"{answer.text.strip()[:100]!r}; check the address and its port (8265 by default)"
+            )
+        return body
 
     def _call(
         self, method: str, path: str, *, missing_is_fine: bool = False, **options: Any

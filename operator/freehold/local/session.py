@@ -20,6 +20,7 @@ from freehold.local.applications import (
     failed_starts,
     merged_config,
     restarts_replicas,
+    telling_words,
 )
 from freehold.local.metrics import ModelLoad, read_metrics
 from freehold.local.probe import answers
@@ -28,6 +29,8 @@ from freehold.local.workload import Served
 
 Phase = Literal["Starting", "Loading", "Probing", "Ready", "ScaledToZero", "Stopped", "Failing"]
 POLL_SECONDS = 1.0
+# A model that has been ready and then did not answer is asked again after so long.
+ASK_AGAIN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class ModelView:
         load: What its engines said last.
         tokens_per_second: Tokens generated lately.
         proven: Replicas that have answered, by id.
+        settled: Whether it has ever been ready, or at rest where that was asked for; from then on
+            a failure is told and ends nothing.
         words: The engine's own words on a failure.
     """
 
@@ -52,6 +57,7 @@ class ModelView:
     load: ModelLoad = field(default_factory=ModelLoad)
     tokens_per_second: float = 0.0
     proven: frozenset[str] = frozenset()
+    settled: bool = False
     words: str = ""
 
 
@@ -65,6 +71,7 @@ class Session:
         logs: Folder with Ray's logs; None on a Ray that is not ours.
         say: Takes a sentence for the user.
         clock: Seconds that only go forward.
+        probe: Takes a base URL and a model's name and returns what came instead of a token.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Session:
         http_options: dict[str, Any] | None,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        probe: Callable[[str, str], str] = answers,
     ) -> None:
         """Take the means; nothing is applied yet."""
         self._rest = rest
@@ -86,6 +94,7 @@ class Session:
         self._http_options = http_options
         self._say = say
         self._clock = clock
+        self._probe = probe
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
         self.views: dict[str, ModelView] = {}
@@ -99,10 +108,6 @@ class Session:
     def apply(self, models: Iterable[Served]) -> None:
         """Make the Ray serve these models of ours, and leave everybody else's as they are."""
         wanted = {item.name: item for item in models}
-        for name, item in wanted.items():
-            self._announce(self.views.get(name), item)
-        for name in sorted(self.views.keys() - wanted.keys()):
-            self._say(f"{name}: removed")
         ours = [item.application for item in wanted.values() if item.application is not None]
         config = merged_config(self._rest.details(), ours, self._owned)
         if self._http_options is not None:
@@ -111,6 +116,10 @@ class Session:
         self._owned |= {application["name"] for application in ours}
         self._rest.apply(config)
         self._owned = {application["name"] for application in ours}
+        for name, item in wanted.items():
+            self._announce(self.views.get(name), item)
+        for name in sorted(self.views.keys() - wanted.keys()):
+            self._say(f"{name}: removed")
         self.views = {name: self._view(item) for name, item in wanted.items()}
 
     def _view(self, served: Served) -> ModelView:
@@ -172,51 +181,70 @@ class Session:
             self._fail(view)
         elif running and state.status == "RUNNING":
             self._prove(view, running)
-        elif state.status == "RUNNING" and not state.replicas and not view.served.least_replicas:
-            view.proven = frozenset()
+        elif state.status == "RUNNING" and _at_zero(view):
             self._enter(view, "ScaledToZero")
         elif view.phase not in ("Ready", "ScaledToZero") or not running:
             self._enter(view, "Loading" if state.replicas else "Starting")
 
     def _prove(self, view: ModelView, running: frozenset[str]) -> None:
-        """Call a model ready once its new engines have answered; ask each set of them once."""
+        """Call a model ready once a new engine has answered; those that join it are not asked."""
         if running & view.proven:
             view.proven |= running
             self._enter(view, "Ready")
             return
+        if view.phase == "Failing" and self._clock() - view.since < ASK_AGAIN_SECONDS:
+            return
         self._enter(view, "Probing")
-        trouble = answers(self.base_url(view.served), view.served.model.served_name)
+        trouble = self._probe(self.base_url(view.served), view.served.model.served_name)
         if trouble:
-            view.words = self._engine_words(view) or trouble
-            raise EngineFailed(f"{view.served.name} runs but does not answer: {view.words}")
+            log = self._logged_words(view)
+            view.words = f"{trouble}; its log says: {log}" if log else trouble
+            self._failed(view, f"{view.served.name} runs but does not answer: {view.words}")
+            return
         view.proven = running
         self._enter(view, "Ready")
 
     def _fail(self, view: ModelView) -> None:
-        view.words = self._engine_words(view) or engine_words(view.state.message)
-        first = not view.proven and view.phase != "ScaledToZero"
-        if first:
-            where = f"; logs: {self._logs}" if self._logs else ""
-            raise EngineFailed(f"{view.served.name} does not start: {view.words}{where}")
-        if view.phase != "Failing":
-            self._say(f"{view.served.name}: {view.words}; the replicas that run go on answering")
+        if view.phase == "Failing":
+            return
+        message = view.state.message
+        view.words = (
+            telling_words(message)
+            or self._logged_words(view)
+            or engine_words(message)
+            or " ".join(message.split())[:500]
+            or "Serve does not say why"
+        )
+        rest = f"; logs: {self._logs}" if self._logs else ""
+        if view.settled:
+            rest = "; the replicas that run go on answering"
+        self._failed(view, f"{view.served.name} does not start: {view.words}{rest}")
+
+    def _failed(self, view: ModelView, sentence: str) -> None:
+        """End the session while the model has never been ready; later only say so."""
+        if not view.settled:
+            raise EngineFailed(sentence)
+        self._say(sentence)
         self._enter(view, "Failing")
 
     def _enter(self, view: ModelView, phase: Phase) -> None:
+        view.settled |= phase in ("Ready", "ScaledToZero")
         if view.phase != phase:
             view.phase = phase
             view.since = self._clock()
 
-    def _engine_words(self, view: ModelView) -> str:
-        """Return the engine's own last error from its replicas' logs."""
+    def _logged_words(self, view: ModelView) -> str:
+        """Return the last telling error from the logs of its replicas, else of any engine.
+
+        An engine is a process behind its replica: what it prints is in the worker's output.
+        """
         if self._logs is None:
             return ""
-        pattern = f"serve/replica_{view.served.name}_*.log"
-        logs = sorted(self._logs.glob(pattern), key=lambda path: path.stat().st_mtime)
-        for path in reversed(logs):
-            words = engine_words(path.read_text(errors="replace"))
-            if words:
-                return words
+        for pattern in (f"serve/replica_{view.served.name}_*.log", "worker-*.err", "worker-*.out"):
+            for path in _newest_first(self._logs.glob(pattern)):
+                words = telling_words(path.read_text(errors="replace"))
+                if words:
+                    return words
         return ""
 
     def wait_for_ray(
@@ -235,6 +263,16 @@ class Session:
                         f"Ray did not start in {seconds:.0f} s: {error}"
                     ) from error
             time.sleep(0.3)
+
+
+def _at_zero(view: ModelView) -> bool:
+    """Return whether no replica is left of a model that may have none."""
+    leaving = all(replica.state == "STOPPING" for replica in view.state.replicas)
+    return leaving and not view.served.least_replicas
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def all_settled(views: Iterable[ModelView]) -> bool:

@@ -23,12 +23,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def ray_token() -> str | None:
     """Return Ray's token from where Ray itself looks for it; None if there is none."""
-    if token := os.environ.get("RAY_AUTH_TOKEN"):
+    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return token
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     try:
         return path.read_text(encoding="utf-8").strip() or None
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 
@@ -42,6 +42,7 @@ def endpoint_of(details: Mapping[str, Any], address: str) -> str:
         raise RayUnavailable("this Ray serves no HTTP (proxy_location is Disabled)")
     options = details.get("http_options") or {}
     host = urlsplit(address).hostname or "127.0.0.1"
+    host = f"[{host}]" if ":" in host else host
     root = (options.get("root_path") or "").rstrip("/")
     return f"http://{host}:{options.get('port') or 8000}{root}"
 
@@ -74,7 +75,8 @@ def own_code_archive() -> bytes:
     files = {"freehold/__init__.py": folder.parent / "__init__.py"}
     files |= {f"freehold/serving/{path.name}": path for path in sorted(folder.glob("*.py"))}
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    # stored, not deflated: compressors differ from one machine to the next
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, path in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes())
     return buffer.getvalue()

@@ -195,7 +195,8 @@ def test_no_credential_stands_in_the_config() -> None:
 
 
 def test_a_pinned_revision_reaches_the_engine() -> None:
-    from tests.unit.render import rendered
-
-    assert "revision" not in rendered.engine_kwargs_of(revision=None)
-    assert rendered.engine_kwargs_of(revision="0e9e39f")["revision"] == "0e9e39f"
+    source = "hf://meta-llama/Llama-3.1-8B-Instruct"
+    branch = planned(model={"source": source, "contextLength": 8192})
+    commit = planned(model={"source": source, "contextLength": 8192, "revision": "0e9e39f"})
+    assert "revision" not in llm_of(branch)["engine_kwargs"]
+    assert llm_of(commit)["engine_kwargs"]["revision"] == "0e9e39f"

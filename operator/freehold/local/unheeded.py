@@ -1,0 +1,25 @@
+"""What a manifest says that has no effect without a cluster; told, never passed over in silence."""
+
+from __future__ import annotations
+
+from freehold.api.modeldeployment import ModelDeploymentSpec
+from freehold.render.scaling import queue_depth
+
+
+def unheeded(spec: ModelDeploymentSpec) -> tuple[str, ...]:
+    """Return a sentence for every field of the spec that ``freehold run`` does not act on."""
+    said = {
+        "spec.endpoint": (spec.endpoint, "the endpoint asks for no key"),
+        "spec.templates": (spec.templates, "there are no pods"),
+        "spec.rollout": (spec.rollout, "Serve replaces replicas in its own way"),
+        "spec.serviceAccountName": (spec.service_account_name, "there are no pods"),
+        "spec.engine.images": (spec.engine and spec.engine.images, "the installed engine is used"),
+        "spec.model.credentials": (spec.model.credentials, "HF_TOKEN of this shell is used"),
+    }
+    sentences = [f"{name} has no effect here: {why}" for name, (set_, why) in said.items() if set_]
+    target = spec.autoscaling.target if spec.autoscaling else None
+    if target is not None and target.time_to_first_token is not None:
+        depth = queue_depth(spec)
+        name = "spec.autoscaling.target.timeToFirstToken"
+        sentences.append(f"{name} is not followed yet: replicas settle at a queue depth of {depth}")
+    return tuple(sentences)

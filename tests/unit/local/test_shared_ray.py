@@ -1,0 +1,126 @@
+"""Our code for a Ray of somebody else, its token, and where its Serve answers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.unit.local.serve_details import details
+
+import freehold
+from freehold.errors import RayUnavailable
+from freehold.local.shared_ray import endpoint_of, own_code_archive, own_code_uri, ray_token
+
+
+def test_the_archive_is_always_the_same_bytes() -> None:
+    code = "import sys; from freehold.local.shared_ray import own_code_archive as a; "
+    code += "sys.stdout.buffer.write(a())"
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        cwd=Path(freehold.__file__).parents[1],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+    )
+    assert elsewhere.stdout == own_code_archive()
+
+
+def test_the_archive_holds_what_runs_beside_the_engine_and_nothing_else() -> None:
+    with zipfile.ZipFile(io.BytesIO(own_code_archive())) as archive:
+        assert archive.namelist() == [
+            "freehold/__init__.py",
+            "freehold/serving/__init__.py",
+            "freehold/serving/guard.py",
+            "freehold/serving/server.py",
+        ]
+
+
+def test_the_unpacked_archive_can_be_imported_where_nothing_is_installed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(own_code_archive())) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['ray'] = None; "
+        f"import freehold.serving.guard as g; print(g.__file__, g.is_open('GET', '/v1/models'))"
+    )
+    # -I and -S: neither this folder nor any installed package is in sight
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == f"{tmp_path}/freehold/serving/guard.py True"
+
+
+def test_the_uri_carries_the_digest_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashlib.sha256(own_code_archive()).hexdigest()[:40]
+    assert own_code_uri() == f"gcs://_ray_pkg_{digest}.zip"
+    monkeypatch.setattr("freehold.local.shared_ray.own_code_archive", lambda: b"another release")
+    assert own_code_uri() != f"gcs://_ray_pkg_{digest}.zip"
+
+
+# --- token
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home folder; the environment says nothing of a token."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    return tmp_path
+
+
+def test_the_token_is_looked_for_where_ray_looks(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ray_token() is None
+    (home / ".ray").mkdir()
+    (home / ".ray" / "auth_token").write_text("of-home\n")
+    assert ray_token() == "of-home"
+    (home / "elsewhere").write_text(" of-path\n")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "elsewhere"))
+    assert ray_token() == "of-path"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-environment\n")
+    assert ray_token() == "of-environment"
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe\x00"])
+def test_a_token_file_without_a_token_is_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (home / "token").write_bytes(content)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "token"))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+    assert ray_token() is None
+
+
+def test_a_token_file_that_is_missing_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nowhere"))
+    assert ray_token() is None
+
+
+# --- endpoint
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "endpoint"),
+    [
+        ({"host": "0.0.0.0", "port": 8123}, "http://head:8265", "http://head:8123"),
+        ({"port": 8000, "root_path": "/ai/"}, "https://ray.lan", "http://ray.lan:8000/ai"),
+        (None, "http://127.0.0.1:8265", "http://127.0.0.1:8000"),
+        ({}, "http://[fd00::5]:8265", "http://[fd00::5]:8000"),
+    ],
+)
+def test_serve_answers_at_the_host_of_the_dashboard(
+    options: dict[str, object] | None, address: str, endpoint: str
+) -> None:
+    assert endpoint_of(details(http_options=options), address) == endpoint
+
+
+def test_a_ray_without_http_is_refused() -> None:
+    with pytest.raises(RayUnavailable, match="proxy_location is Disabled"):
+        endpoint_of(details(proxy_location="Disabled"), "http://head:8265")

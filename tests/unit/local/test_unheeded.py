@@ -1,0 +1,56 @@
+"""Fields without effect outside a cluster are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.local.unheeded import unheeded
+
+
+def model(**spec: Any) -> ModelDeployment:
+    import json
+
+    data = {
+        "apiVersion": "freehold.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "m"},
+        "spec": {"model": {"source": "hf://a/b"}} | spec,
+    }
+    return ModelDeployment.model_validate_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("spec", "want"),
+    [
+        pytest.param({}, [], id="nothing to say of a plain manifest"),
+        pytest.param(
+            {"endpoint": {"authentication": {"type": "APIKey"}}}, ["spec.endpoint"], id="a key"
+        ),
+        pytest.param({"rollout": {"type": "Recreate"}}, ["spec.rollout"], id="a rollout"),
+        pytest.param(
+            {
+                "autoscaling": {
+                    "minReplicas": 1,
+                    "maxReplicas": 2,
+                    "target": {"timeToFirstToken": "2s"},
+                }
+            },
+            ["spec.autoscaling.target.timeToFirstToken"],
+            id="a target in seconds",
+        ),
+        pytest.param(
+            {
+                "model": {"source": "hf://a/b", "credentials": {"secretRef": {"name": "s"}}},
+                "engine": {"images": [{"accelerator": "l4-24gb", "image": "i"}]},
+            },
+            ["spec.engine.images", "spec.model.credentials"],
+            id="several",
+        ),
+    ],
+)
+def test_each_field_without_effect_is_named(spec: dict[str, Any], want: list[str]) -> None:
+    said = unheeded(model(**spec).spec)
+    assert [sentence.split()[0] for sentence in said] == want

@@ -1,0 +1,178 @@
+"""What a set of files asks to be served, on the devices at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.local.manifests import CPU, manifest, written
+
+from freehold.errors import ManifestInvalid, NoPlanFits, WeightsUnavailable
+from freehold.local.workload import Choices, load
+
+OFFLINE = Choices(vendors=("cpu",), offline=True)
+GPU = "{name: big, accelerator: h100-80gb}"
+
+
+def test_one_model_answers_at_the_root(tmp_path: Path) -> None:
+    (model,) = load(written(tmp_path, manifest()), OFFLINE)
+    assert model.application is not None
+    assert model.application["route_prefix"] == "/"
+    assert (model.name, model.deployment, model.least_replicas) == (
+        "chat",
+        "FreeholdServer:chat",
+        1,
+    )
+    assert model.application["deployments"][0]["name"] == model.deployment
+
+
+def test_several_models_answer_under_their_names(tmp_path: Path) -> None:
+    both = f"{manifest('a')}\n---\n{manifest('b')}"
+    models = load(written(tmp_path, both, manifest("c")), OFFLINE)
+    routes = [model.application["route_prefix"] for model in models if model.application]
+    assert routes == ["/a", "/b", "/c"]
+
+
+def test_a_file_that_is_named_twice_is_served_once(tmp_path: Path) -> None:
+    (file,) = written(tmp_path, manifest())
+    assert len(load([file, file], OFFLINE)) == 1
+
+
+@pytest.mark.parametrize("none", ["  replicas: 0", "  suspend: true"])
+def test_a_model_without_replicas_has_a_plan_and_no_application(tmp_path: Path, none: str) -> None:
+    (model,) = load(written(tmp_path, manifest(more=none)), OFFLINE)
+    assert model.application is None
+    assert (model.least_replicas, model.plan.candidate) == (0, "cores")
+
+
+def test_the_first_candidate_that_this_machine_can_carry_out_is_taken(tmp_path: Path) -> None:
+    file = written(tmp_path, manifest(candidates=f"{GPU}, {CPU}"))
+    assert load(file, OFFLINE)[0].plan.candidate == "cores"
+    assert load(file, Choices(vendors=("nvidia", "cpu"), offline=True))[0].plan.candidate == "big"
+    assert load(file, Choices(offline=True))[0].plan.candidate == "big"
+
+
+def test_a_manifest_for_gpus_only_is_refused_with_both_ways_out(tmp_path: Path) -> None:
+    other = "{name: l4, accelerator: l4-24gb}"
+    with pytest.raises(NoPlanFits) as told:
+        load(written(tmp_path, manifest(candidates=f"{GPU}, {other}")), OFFLINE)
+    sentence = str(told.value)
+    assert "chat asks for h100-80gb, l4-24gb, and this machine offers cpu only" in sentence
+    assert "run with --accelerator cpu" in sentence
+    assert "{name: cores, accelerator: cpu} to spec.hardware.candidates" in sentence
+
+
+def test_a_manifest_without_hardware_takes_the_cores_of_a_machine_without_gpus(
+    tmp_path: Path,
+) -> None:
+    (model,) = load(written(tmp_path, manifest(candidates="")), OFFLINE)
+    assert (model.plan.candidate, model.plan.accelerator.vendor) == ("cpu", "cpu")
+
+
+def test_accelerators_of_the_command_line_come_before_the_manifests(tmp_path: Path) -> None:
+    file = written(tmp_path, manifest(candidates=GPU))
+    (model,) = load(file, Choices(vendors=("cpu",), accelerators=("cpu",), offline=True))
+    assert model.plan.accelerator.name == "cpu"
+
+
+def test_a_class_of_the_files_can_be_named(tmp_path: Path) -> None:
+    own = """apiVersion: freehold.dev/v1alpha1
+kind: AcceleratorClass
+metadata: {name: fat-core}
+spec: {extends: cpu, memory: 16Gi}
+"""
+    choices = Choices(vendors=("cpu",), accelerators=("fat-core",), offline=True)
+    (model,) = load(written(tmp_path, own, manifest(context=8192)), choices)
+    assert (model.plan.accelerator.name, model.plan.accelerator.vendor) == ("fat-core", "cpu")
+
+
+def test_an_unknown_accelerator_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    choices = Choices(accelerators=("h100", "cpu"), offline=True)
+    with pytest.raises(ManifestInvalid, match=r"--accelerator: .*'h100'.*Did you mean h100-80gb"):
+        load(written(tmp_path, manifest()), choices)
+
+
+def test_a_model_that_nothing_carries_is_refused_with_every_reason(tmp_path: Path) -> None:
+    text = manifest(source="hf://meta-llama/Llama-3.1-405B", candidates=f"{CPU}, {GPU}")
+    with pytest.raises(NoPlanFits) as told:
+        load(written(tmp_path, text), Choices(vendors=("cpu",), offline=True))
+    first, reason = str(told.value).splitlines()
+    assert first == "no candidate carries chat:"
+    assert reason.startswith("  cores: ")
+    assert "GiB" in reason
+
+
+def test_faults_of_several_files_are_told_together(tmp_path: Path) -> None:
+    bad = manifest("a").replace("spec:", "spec:\n  replica: 1")
+    worse = manifest("b", context=-1)
+    missing = tmp_path / "nowhere.yaml"
+    good, first, second = written(tmp_path, manifest("c"), bad, worse)
+    with pytest.raises(ManifestInvalid) as told:
+        load([good, first, missing, second], OFFLINE)
+    lines = str(told.value).splitlines()
+    assert len(lines) == 3
+    assert f"{missing}: " in lines[0]
+    assert "cannot be read (No such file or directory)" in lines[0]
+    assert lines[1].startswith(f"{first}:6: spec.replica")
+    assert lines[2].startswith(f"{second}:")
+    assert "contextLength" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff\xfe\x00", "it is no UTF-8 text"), (None, "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_told(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "model.yaml"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(ManifestInvalid, match=rf"model\.yaml: .*{words}"):
+        load([file], OFFLINE)
+
+
+def test_a_name_that_two_files_use_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestInvalid, match=r"1\.yaml: metadata.name: .*0\.yaml has too"):
+        load(written(tmp_path, manifest(), manifest()), OFFLINE)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_files_without_a_model_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ManifestInvalid):
+        load(written(tmp_path, text), OFFLINE)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("file:///nope", "no such folder: /nope"),
+        ("hf://acme/not-in-the-catalogue", "acme/not-in-the-catalogue"),
+        ("pvc://claim/model", "a pvc:// source, which planning cannot read"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_with_its_file(
+    tmp_path: Path, source: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty-cache"))
+    (file,) = written(tmp_path, manifest(source=source))
+    with pytest.raises(WeightsUnavailable) as told:
+        load([file], OFFLINE)
+    assert str(told.value).startswith(f"{file}: spec.model.source: ")
+    assert words in str(told.value)
+
+
+def test_a_bad_engine_argument_is_the_manifests_fault(tmp_path: Path) -> None:
+    text = manifest(more="  engine: {args: {max_num_seq: 4}}")
+    with pytest.raises(ManifestInvalid, match=r"spec\.engine\.args\.max_num_seq.*max_num_seqs"):
+        load(written(tmp_path, text), OFFLINE)
+
+
+def test_the_way_of_requests_and_our_code_reach_the_application(tmp_path: Path) -> None:
+    choices = Choices(path="stock", code="gcs://_ray_pkg_1.zip", offline=True)
+    (model,) = load(written(tmp_path, manifest()), choices)
+    assert model.application is not None
+    assert model.application["runtime_env"]["py_modules"] == ["gcs://_ray_pkg_1.zip"]
+    names = [item["name"] for item in model.application["deployments"]]
+    assert names == ["FreeholdServer:chat", "OpenAiIngress"]
