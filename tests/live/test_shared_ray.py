@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.live.harness import Run, complete, eventually, free_port, manifest
+from tests.live.harness import FREEHOLD, Run, complete, eventually, free_port, manifest
 
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
@@ -33,7 +32,7 @@ application = Hello.bind()
 
 @pytest.fixture
 def shared_ray(tmp_path: Path) -> Iterator[tuple[RayProcess, int]]:
-    """Start a Ray as its owner would, with an application and none of our code on its path."""
+    """Start a Ray with an application of somebody else."""
     (tmp_path / "foreign.py").write_text(FOREIGN)
     ray = RayProcess(cpus=8, environment={"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"})
     port = free_port()
@@ -101,8 +100,7 @@ def test_a_foreign_application_answers_throughout_and_is_sent_back_unchanged(
     environment = {"RAY_AUTH_TOKEN": ray.token}
     try:
         refused = subprocess.run(
-            [str(Path(sys.executable).with_name("freehold")), "run", str(other)]
-            + ["--address", ray.address],
+            [*FREEHOLD, str(other), "--address", ray.address],
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
@@ -115,7 +113,7 @@ def test_a_foreign_application_answers_throughout_and_is_sent_back_unchanged(
         arguments = [str(file), "--address", ray.address]
         with Run(arguments, environment=environment) as run:
             run.says("tiny answers at")
-            assert complete(f"http://127.0.0.1:{port}/v1", "tiny").status_code == 200
+            assert complete(f"http://127.0.0.1:{port}/tiny/v1", "tiny").status_code == 200
             assert _foreign_config(rest) == before
             assert run.stop() == 0
         assert set(rest.details()["applications"]) <= {"foreign", "tiny"}

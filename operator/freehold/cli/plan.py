@@ -11,10 +11,10 @@ from click.shell_completion import CompletionItem
 
 from freehold.api.faults import Fault
 from freehold.catalog.builtin import Catalog, builtin_catalog
-from freehold.cli.files import FaultsFoundError, Files, read_valid
 from freehold.cli.output import console, manifest_arguments, offline_option
 from freehold.compose import LocatedFault, Planned, plan_model
 from freehold.errors import NoPlanFits
+from freehold.manifest_files import FaultsFoundError, Files, read_valid
 from freehold.plan.accelerator import resolve_class
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option

@@ -8,10 +8,10 @@ import click
 
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.cli.files import FaultsFoundError, Files, read_valid
 from freehold.cli.output import manifest_arguments, offline_option
 from freehold.compose import LocatedFault, Planned, plan_model
 from freehold.errors import FreeholdError, NoPlanFits
+from freehold.manifest_files import FaultsFoundError, Files, read_valid
 from freehold.plan.plan import NoPlan, Plan
 from freehold.render.objects import (
     model_application,

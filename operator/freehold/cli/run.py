@@ -19,7 +19,8 @@ from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
 from freehold.local.session import POLL_SECONDS, Session, all_settled
 from freehold.local.shared_ray import endpoint_of, own_code_uri, ray_token, send_our_code
-from freehold.local.workload import Choices, Served, load
+from freehold.local.unheeded import unheeded
+from freehold.local.workload import Choices, Served, load, require_access
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.scaling import replica_bounds
 
@@ -128,6 +129,7 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
     """Start a Ray of our own, serve, and take it down again."""
     require_port(options.host, options.port)
     require_room(this_machine(), [_demand(model) for model in models])
+    require_access(models, options.choices.offline)
     environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
     if options.choices.offline:
         environment |= {"HF_HUB_OFFLINE": "1"}
@@ -185,6 +187,9 @@ def supervise(
     require_alive: Callable[[], None],
 ) -> None:
     """Apply, watch and reapply on edits until told to stop."""
+    for model in models:
+        for sentence in (*model.plan.notes, *unheeded(model.model.spec)):
+            view.say(f"{model.name}: {sentence}")
     session.apply(models)
     stamps = options.stamps
     announced = ready = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.files import FaultsFoundError, read
 from freehold.cli.output import manifest_arguments
+from freehold.manifest_files import FaultsFoundError, read
 
 
 @click.command(

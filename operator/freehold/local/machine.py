@@ -11,14 +11,19 @@ from dataclasses import dataclass
 
 import psutil
 
-from freehold.api.scalars import MIB
+from freehold.api.scalars import GIB, MIB
 from freehold.errors import MachineUnfit
 from freehold.plan.explain import gib
 from freehold.plan.plan import Plan
 
-# Ray's own processes (GCS, raylet, dashboard, agents, Serve controller and proxies), as measured
-# on an idle head.
-RAY_BYTES = 2 * 1024**3
+# Resident memory measured on a machine of two cores. Ray's own processes: GCS, raylet, dashboard,
+# agents, Serve's controller and proxies.
+RAY_BYTES = 3 * GIB // 2
+# The router in front of each model, which imports all of Serve LLM.
+ROUTER_BYTES = 3 * GIB // 4
+# Beside the workers that the plan counts: the replica, which is the engine's server, and the
+# engine's core, each with the engine's libraries.
+REPLICA_BYTES = 7 * GIB // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +166,11 @@ def _require_memory(machine: Machine, demands: list[Demand]) -> None:
     lines = []
     for item in demands:
         devices = item.plan.layout.devices
-        need += int(item.device_bytes * devices * item.replicas)
+        workers = int(item.device_bytes * devices)
+        need += ROUTER_BYTES + (REPLICA_BYTES + workers) * item.replicas
         lines.append(
-            f"{item.name}: {item.replicas} x {devices} workers of {gib(item.device_bytes)}"
+            f"{item.name}: {item.replicas} replicas with {devices} workers of "
+            f"{gib(item.device_bytes)} and {gib(REPLICA_BYTES)} around them"
         )
     if need > machine.available_memory:
         raise MachineUnfit(

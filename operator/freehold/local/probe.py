@@ -6,10 +6,61 @@ or its first kernel does not compile.
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import dataclass
+
 import httpx
 
 # The first request compiles kernels; on a busy machine that has taken more than a minute.
 TIMEOUT_SECONDS = 300.0
+# What the way to the engine answers while it has not heard of it, or of a place in its queue.
+_PASSING = ("HTTP 404", "HTTP 429", "HTTP 503", "no connection")
+_GRACE_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Call:
+    """One probe on its way; ``answer`` is None until it is back."""
+
+    answer: str | None = None
+
+
+class BackgroundProbe:
+    """Asks for a token without keeping anybody waiting.
+
+    The thread is a daemon: an engine that never answers must not keep the program from ending.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing asked."""
+        self._calls: dict[str, _Call] = {}
+
+    def __call__(self, base_url: str, model: str) -> str | None:
+        """Return what the probe of this model found, or None while it is on its way.
+
+        The first call sends it; the one that returns its answer forgets it.
+        """
+        call = self._calls.get(base_url)
+        if call is None:
+            call = self._calls[base_url] = _Call()
+            arguments = (call, base_url, model)
+            threading.Thread(target=_ask_until_final, args=arguments, daemon=True).start()
+        if call.answer is not None:
+            del self._calls[base_url]
+        return call.answer
+
+
+def _ask_until_final(call: _Call, base_url: str, model: str) -> None:
+    """Ask until the engine has answered, or the way to it has had time to open."""
+    end = time.monotonic() + _GRACE_SECONDS
+    while True:
+        found = answers(base_url, model)
+        if not found.startswith(_PASSING) or time.monotonic() > end:
+            call.answer = found
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def answers(base_url: str, model: str, headers: dict[str, str] | None = None) -> str:
@@ -32,6 +83,8 @@ def answers(base_url: str, model: str, headers: dict[str, str] | None = None) ->
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
         )
+    except httpx.ConnectError as error:
+        return f"no connection: {error}"
     except httpx.HTTPError as error:
         return str(error) or type(error).__name__
     if answer.status_code != httpx.codes.OK:

@@ -74,8 +74,8 @@ class RayProcess:
         self.folder = Path(tempfile.mkdtemp(prefix="fh-", dir="/tmp"))
         self._cpus = cpus
         self._debug = debug
-        self._environment = {**os.environ, **environment, **self._own_environment()}
-        self._environment |= self._haproxy_environment()
+        self._environment = {**os.environ, **environment}
+        self._environment |= self._own_environment() | self._haproxy_environment()
         self._process: subprocess.Popen[bytes] | None = None
         self._strangers: set[psutil.Process] = set()
 
@@ -100,7 +100,7 @@ class RayProcess:
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": os.pathsep.join(
-                filter(None, [_STARTUP, _OWN_CODE, os.environ.get("PYTHONPATH")])
+                filter(None, [_STARTUP, _OWN_CODE, self._environment.get("PYTHONPATH")])
             ),
             # engines at Ray's default of 15 would starve beside anything else on the machine
             "RAY_worker_niceness": "0",

@@ -23,7 +23,7 @@ from freehold.local.applications import (
     telling_words,
 )
 from freehold.local.metrics import ModelLoad, read_metrics
-from freehold.local.probe import answers
+from freehold.local.probe import BackgroundProbe
 from freehold.local.serve_rest import ServeRest
 from freehold.local.workload import Served
 
@@ -71,7 +71,8 @@ class Session:
         logs: Folder with Ray's logs; None on a Ray that is not ours.
         say: Takes a sentence for the user.
         clock: Seconds that only go forward.
-        probe: Takes a base URL and a model's name and returns what came instead of a token.
+        probe: Takes a base URL and a model's name and returns what came instead of a token, or
+            None while it still waits for one.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Session:
         http_options: dict[str, Any] | None,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
-        probe: Callable[[str, str], str] = answers,
+        probe: Callable[[str, str], str | None] | None = None,
     ) -> None:
         """Take the means; nothing is applied yet."""
         self._rest = rest
@@ -94,7 +95,7 @@ class Session:
         self._http_options = http_options
         self._say = say
         self._clock = clock
-        self._probe = probe
+        self._probe = probe or BackgroundProbe()
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
         self.views: dict[str, ModelView] = {}
@@ -196,6 +197,8 @@ class Session:
             return
         self._enter(view, "Probing")
         trouble = self._probe(self.base_url(view.served), view.served.model.served_name)
+        if trouble is None:
+            return
         if trouble:
             log = self._logged_words(view)
             view.words = f"{trouble}; its log says: {log}" if log else trouble

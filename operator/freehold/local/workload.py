@@ -10,8 +10,9 @@ from typing import Any
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.catalog.builtin import Catalog
-from freehold.compose import Manifests, Planned, plan_model, read_files
+from freehold.compose import Manifests, Planned, plan_model
 from freehold.errors import ManifestInvalid, NoPlanFits, WeightsUnavailable
+from freehold.manifest_files import read_valid
 from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question
@@ -82,13 +83,10 @@ def load(paths: Iterable[Path], choices: Choices) -> tuple[Served, ...]:
         NoPlanFits: With every candidate and why it was passed over.
         WeightsUnavailable: When a model's source is there to be read and cannot be.
     """
-    manifests = read_files(paths)
-    if manifests.faults:
-        raise ManifestInvalid("\n".join(str(fault) for fault in manifests.faults))
-    if not manifests.models:
-        raise ManifestInvalid("the files hold no ModelDeployment; there is nothing to serve")
+    manifests = read_valid(str(path) for path in paths).manifests
     planned = [_plan(file, model, manifests, choices) for file, model in manifests.models]
-    several = len(planned) > 1
+    # on a Ray that others use too the root is theirs to take
+    several = len(planned) > 1 or choices.path == "stock"
     served = tuple(_served(item, several, choices) for item in planned)
     _check([item.application for item in served if item.application is not None])
     return served
@@ -108,6 +106,23 @@ def _plan(file: str, model: ModelDeployment, manifests: Manifests, choices: Choi
     if isinstance(planned.answer, NoPlan):
         raise NoPlanFits(refusal(model.name, planned.answer))
     return planned
+
+
+def require_access(models: Iterable[Served], offline: bool) -> None:
+    """Raise ``WeightsUnavailable`` where the hub would not give an engine here its weights."""
+    hubs = [item for item in models if item.model.spec.model.source.startswith("hf://")]
+    if not hubs:
+        return
+    # imported late, as its library takes longer to load than all the rest
+    from freehold.sources.hub import check_access
+
+    sentences = []
+    for item in hubs:
+        source = item.model.spec.model
+        faults = check_access(weights_location(source.source), source.revision, offline=offline)
+        sentences += [f"{item.name}: {fault}" for fault in faults]
+    if sentences:
+        raise WeightsUnavailable("\n".join(sentences))
 
 
 def _at_hand(

@@ -12,6 +12,7 @@ from click.testing import Result
 from tests.unit.cli.command_line import freehold
 from tests.unit.local.manifests import manifest, written
 
+from freehold.api.faults import Fault
 from freehold.cli import run as run_module
 from freehold.local.machine import Gpu, Machine
 
@@ -35,6 +36,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         raise Started("a Ray is asked for")
 
     monkeypatch.setattr(run_module, "RayProcess", fake_ray_process)
+    monkeypatch.setattr("freehold.sources.hub.check_access", lambda *_, **__: ())
     monkeypatch.delenv("FREEHOLD_DEBUG", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     return asked
@@ -141,6 +143,19 @@ def test_too_few_gpus_are_told(tmp_path: Path, on: Callable[[Machine], None]) ->
     candidate = "{name: a, accelerator: h100-80gb, parallelism: {tensor: 4}}"
     (file,) = written(tmp_path, manifest(candidates=candidate))
     told(freehold("run", str(file), "--port", free_port()), 4, "need 4 GPUs", "has 1")
+
+
+@pytest.mark.usefixtures("on")
+def test_a_gated_model_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]]
+) -> None:
+    gated = Fault("spec.model.source", "a gated repository", "an accepted licence and HF_TOKEN")
+    monkeypatch.setattr("freehold.sources.hub.check_access", lambda *_, **__: (gated,))
+    (file,) = written(tmp_path, manifest())
+    told(
+        freehold("run", str(file), "--port", free_port()), 5, "chat: spec.model.source", "HF_TOKEN"
+    )
+    assert started == []
 
 
 # --- order

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.local.manifests import manifest, served, written
 
 from freehold.errors import MachineUnfit
+from freehold.local import machine
 from freehold.local.machine import (
     Demand,
     Gpu,
@@ -181,7 +182,8 @@ def test_one_replica_must_have_its_cores(tmp_path: Path) -> None:
 
 def test_memory_is_that_of_all_replicas_and_of_ray(tmp_path: Path) -> None:
     demand = on_cores(tmp_path, replicas=3)
-    need = int(3 * demand.device_bytes) + 2 * GIB
+    around = machine.RAY_BYTES + machine.ROUTER_BYTES + 3 * machine.REPLICA_BYTES
+    need = 3 * int(demand.device_bytes) + around
     require_room(replace(BIG, available_memory=need), [demand])
     with pytest.raises(MachineUnfit) as told:
         require_room(replace(BIG, available_memory=need - 1), [demand])
@@ -189,7 +191,8 @@ def test_memory_is_that_of_all_replicas_and_of_ray(tmp_path: Path) -> None:
     per_worker = (memory.weights + memory.overhead + memory.kv_cache) / GIB
     sentence = str(told.value)
     assert f"the models need {need / GIB:.1f} GiB of memory" in sentence
-    assert f"chat: 3 x 1 workers of {per_worker:.1f} GiB; Ray itself 2.0 GiB" in sentence
+    assert f"chat: 3 replicas with 1 workers of {per_worker:.1f} GiB and 1.8 GiB" in sentence
+    assert "Ray itself 1.5 GiB" in sentence
     assert f"and {need / GIB:.1f} GiB are available" in sentence
     assert "lower replicas, spec.model.contextLength or engine.args.max_num_seqs" in sentence
 
@@ -197,9 +200,10 @@ def test_memory_is_that_of_all_replicas_and_of_ray(tmp_path: Path) -> None:
 def test_several_models_are_added_up(tmp_path: Path) -> None:
     demand = on_cores(tmp_path)
     both = [demand, replace(demand, name="guard")]
-    room = int(demand.device_bytes * 1.5) + 2 * GIB
+    one = int(demand.device_bytes) + machine.ROUTER_BYTES + machine.REPLICA_BYTES
+    room = machine.RAY_BYTES + one * 3 // 2
     require_room(replace(BIG, available_memory=room), both[:1])
-    with pytest.raises(MachineUnfit, match=r"chat: 1 x 1 workers.*; guard: 1 x 1 workers"):
+    with pytest.raises(MachineUnfit, match=r"chat: 1 replicas .*; guard: 1 replicas "):
         require_room(replace(BIG, available_memory=room), both)
 
 

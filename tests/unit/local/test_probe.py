@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from tests.unit.local.http_fakes import FakeServer, listening
@@ -64,3 +66,43 @@ def test_proxies_of_the_environment_are_passed_by(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with listening(FakeServer({ROUTE: (200, TOKEN)})) as engine:
         assert answers(f"{engine.url}/chat/v1", "chat") == ""
+
+
+def test_a_background_probe_is_polled_and_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    release = threading.Event()
+
+    def slow(url: str, _model: str) -> str:
+        asked.append(url)
+        release.wait(10)
+        return ""
+
+    monkeypatch.setattr(probe, "answers", slow)
+    ask = probe.BackgroundProbe()
+    assert ask("u", "m") is None
+    assert ask("u", "m") is None
+    release.set()
+    assert wait_for(lambda: ask("u", "m")) == ""
+    assert asked == ["u"]
+
+
+def test_a_way_that_is_not_open_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter(["no connection: refused", "HTTP 404: nobody", "HTTP 503: not yet", ""])
+    monkeypatch.setattr(probe, "answers", lambda *_: next(found))
+    monkeypatch.setattr(probe, "_PAUSE_SECONDS", 0.0)
+    ask = probe.BackgroundProbe()
+    assert wait_for(lambda: ask("u", "m")) == ""
+
+
+def test_an_engine_that_fails_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter(["HTTP 500: EngineDeadError"])
+    monkeypatch.setattr(probe, "answers", lambda *_: next(found))
+    ask = probe.BackgroundProbe()
+    assert wait_for(lambda: ask("u", "m")) == "HTTP 500: EngineDeadError"
+
+
+def wait_for(poll: Callable[[], str | None]) -> str | None:
+    end = time.monotonic() + 10
+    while (found := poll()) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return found

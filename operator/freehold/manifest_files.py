@@ -1,4 +1,4 @@
-"""Manifest files of a command line: reads them, and finds the line that a fault belongs to."""
+"""Reads manifest files, and finds the line that a fault belongs to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from freehold.api import yaml_text
 from freehold.api.faults import Fault
-from freehold.cli.checks import faults_of_class, faults_of_model
 from freehold.compose import LocatedFault, Manifests, check_arguments, read_manifests
 from freehold.errors import ManifestInvalid
+from freehold.plan.checks import faults_of_class, faults_of_model
 
 STANDARD_INPUT = "-"
 _OF_A_CLASS = re.compile(r"AcceleratorClass (?P<name>[^\s:]+)(: (?P<path>.*))?")
@@ -137,10 +137,10 @@ def _with_lines(files: Files) -> list[LocatedFault]:
 def _beyond_the_fields(files: Files) -> Iterator[LocatedFault]:
     catalog = files.manifests.catalog
     for file, model in files.manifests.models:
-        yield from files.locate(file, model.name, faults_of_model(model, catalog))
+        yield from files.locate(file, model.name, faults_of_model(model, catalog.classes))
     for file, kind, name in files.objects():
         if kind == "AcceleratorClass" and name in catalog.classes:
-            yield from files.locate(file, name, faults_of_class(name, catalog))
+            yield from files.locate(file, name, faults_of_class(name, catalog.classes))
 
 
 def _identity(document: yaml_text.Document) -> tuple[str, str]:
