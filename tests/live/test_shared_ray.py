@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -31,14 +32,15 @@ application = Hello.bind()
 
 
 @pytest.fixture
-def shared_ray(tmp_path: Path) -> Iterator[tuple[RayProcess, int]]:
+def shared_ray(tmp_path: Path) -> Iterator[tuple[ServeRest, RayProcess, int]]:
     """Start a Ray with an application of somebody else."""
     (tmp_path / "foreign.py").write_text(FOREIGN)
     ray = RayProcess(cpus=8, environment={"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"})
     port = free_port()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(ray.stop)
         ray.start()
-        rest = ServeRest(ray.address, ray.token)
+        rest = stack.enter_context(contextlib.closing(ServeRest(ray.address, ray.token)))
         eventually("the dashboard answers", lambda: _answers(rest), 120)
         rest.apply(
             {
@@ -53,9 +55,7 @@ def shared_ray(tmp_path: Path) -> Iterator[tuple[RayProcess, int]]:
             }
         )
         eventually("it says hello", lambda: _hello(port) == 200, 120)
-        yield ray, port
-    finally:
-        ray.stop()
+        yield rest, ray, port
 
 
 def _answers(rest: ServeRest) -> bool:
@@ -81,10 +81,9 @@ def _foreign_config(rest: ServeRest) -> Any:
 
 
 def test_a_foreign_application_answers_throughout_and_is_sent_back_unchanged(
-    shared_ray: tuple[RayProcess, int], tiny: Path, tmp_path: Path
+    shared_ray: tuple[ServeRest, RayProcess, int], tiny: Path, tmp_path: Path
 ) -> None:
-    ray, port = shared_ray
-    rest = ServeRest(ray.address, ray.token)
+    rest, ray, port = shared_ray
     before = _foreign_config(rest)
     stop, codes = threading.Event(), []
 

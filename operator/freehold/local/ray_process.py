@@ -26,6 +26,10 @@ LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_SECONDS = 20.0
+_TEMPORARY = "/tmp"
+_PREFIX = "fh-"
+# Holds the process id of the session that the folder belongs to.
+_OWNER = "owner"
 # What every process of our Ray finds first: what it does at its start, and the server class.
 _STARTUP = str(Path(__file__).parent / "startup")
 _OWN_CODE = str(Path(freehold.__file__).parents[1])
@@ -70,8 +74,11 @@ class RayProcess:
         """Choose ports, a token and a folder; nothing is started yet."""
         self.token = secrets.token_hex(24)
         self.ports = Ports(*free_ports(LOOPBACK, 8))
-        # Unix sockets below it may be 107 characters long at most, so it stays short
-        self.folder = Path(tempfile.mkdtemp(prefix="fh-", dir="/tmp"))
+        _sweep_folders_of_the_dead()
+        # Unix sockets below it may be 107 characters long at most, so it stays short. It is ours
+        # alone; Ray opens its own folder, one deeper, to every user of the machine.
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TEMPORARY))
+        (self.folder / _OWNER).write_text(str(os.getpid()))
         self._cpus = cpus
         self._debug = debug
         self._environment = {**os.environ, **environment}
@@ -92,7 +99,7 @@ class RayProcess:
     @property
     def logs(self) -> Path:
         """Return the folder with the logs of Ray and of the engines."""
-        return self.folder / "session_latest" / "logs"
+        return self.folder / "ray" / "session_latest" / "logs"
 
     def _own_environment(self) -> dict[str, str]:
         return {
@@ -144,7 +151,7 @@ class RayProcess:
             f"--metrics-export-port={self.ports.metrics}",
             f"--min-worker-port={low}",
             f"--max-worker-port={high}",
-            f"--temp-dir={self.folder}",
+            f"--temp-dir={self.folder / 'ray'}",
             f"--object-store-memory={256 * 1024**2}",
             "--disable-usage-stats",
         ]
@@ -189,6 +196,14 @@ class RayProcess:
         the head was started are not ours to end.
         """
         return set(psutil.Process().children(recursive=True)) - self._strangers
+
+
+def _sweep_folders_of_the_dead() -> None:
+    """Remove what sessions left that were killed before they could."""
+    for owner in Path(_TEMPORARY).glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError, ValueError):
+            if not psutil.pid_exists(int(owner.read_text())):
+                shutil.rmtree(owner.parent, ignore_errors=True)
 
 
 def _end_all(processes: set[psutil.Process]) -> None:
