@@ -101,9 +101,13 @@ def _replica(item: Mapping[str, Any]) -> ReplicaState:
 
 
 def failed_starts(state: ApplicationState) -> int:
-    """Return how often in a row Serve says that the model's server failed to start."""
-    found = re.findall(r"failed to start (\d+) times", state.message)
-    return max((int(count) for count in found), default=0)
+    """Return how often in a row Serve says that the model's server failed to start.
+
+    While it still tries again Serve names no count; that is at least once.
+    """
+    found = [int(count) for count in re.findall(r"failed to start (\d+) times", state.message)]
+    again = "A replica failed to start with exception. Retrying" in state.message
+    return max([*found, int(again)])
 
 
 def engine_words(text: str) -> str:

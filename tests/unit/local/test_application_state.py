@@ -79,15 +79,12 @@ def test_messages_of_every_deployment_are_told() -> None:
         ("", 0),
         (FAILED.format(3), 3),
         (f"{FAILED.format(1)}\n{FAILED.format(12)}\n{FAILED.format(4)}", 12),
-        # Serve tries these again by itself
-        ("A replica failed to start with exception. Retrying 2 more time(s). Error:\n...", 0),
+        ("A replica failed to start with exception. Retrying 2 more time(s). Error:\n...", 1),
         (
             "The deployment failed to start 3 times in a row during a rolling update. This may be",
             3,
         ),
     ],
 )
-def test_failed_starts_are_counted_once_serve_has_given_up_on_them(
-    message: str, count: int
-) -> None:
+def test_failed_starts_are_counted_from_the_first(message: str, count: int) -> None:
     assert failed_starts(ApplicationState(message=message)) == count

@@ -1,0 +1,1 @@
+"""The parts of ``request_path.py``."""

