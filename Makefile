@@ -38,6 +38,7 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/python hack/generate_crds.py --check
 	$(BIN)/python hack/generate_accelerators.py --check
 	$(BIN)/python hack/generate_engine_schema.py --check
+	$(BIN)/python hack/render_plan_picture.py --check
 
 unit: $(VENV)/.ready ## Unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit
@@ -49,6 +50,7 @@ generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py
 	$(BIN)/python hack/generate_accelerators.py
 	$(BIN)/python hack/generate_engine_schema.py
+	$(BIN)/python hack/render_plan_picture.py
 
 lock: $(VENV)/.ready ## Resolve the requirement files anew
 	$(LOCK) --output-file requirements/operator.txt

@@ -24,7 +24,8 @@ from rich.text import Text  # noqa: E402
 
 from freehold.cli.page import Page  # noqa: E402
 from freehold.cli.plan_view import show_answer, show_model  # noqa: E402
-from freehold.compose import plan_model, read_files  # noqa: E402
+from freehold.compose import plan_model  # noqa: E402
+from freehold.manifest_files import read_valid  # noqa: E402
 
 MANIFEST = Path("examples/llama-3.1-405b.yaml")
 PICTURE = ROOT / "docs" / "images" / "plan-llama-3.1-405b.svg"
@@ -46,9 +47,7 @@ def picture() -> str:
         legacy_windows=False,
     )
     console.print(Text(f"$ freehold plan {MANIFEST}\n", "bold"))
-    manifests = read_files([ROOT / MANIFEST])
-    if manifests.faults:
-        raise SystemExit("\n".join(str(fault) for fault in manifests.faults))
+    manifests = read_valid([str(ROOT / MANIFEST)]).manifests
     page = Page(console, shaded=True)
     for _, model in manifests.models:
         planned = plan_model(model, manifests.catalog, offline=True)
