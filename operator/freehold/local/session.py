@@ -185,6 +185,8 @@ class Session:
         elif state.status == "RUNNING" and _at_zero(view):
             self._enter(view, "ScaledToZero")
         elif view.phase not in ("Ready", "ScaledToZero") or not running:
+            if view.phase == "Ready":
+                self._say(f"{view.served.name}: no replica answers now; Serve starts another")
             self._enter(view, "Loading" if state.replicas else "Starting")
 
     def _prove(self, view: ModelView, running: frozenset[str]) -> None:

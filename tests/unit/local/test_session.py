@@ -117,6 +117,7 @@ def test_a_model_that_loses_all_its_engines_loads_again(chat: Served) -> None:
     world = World(chat)
     world.step(chat, "RUNNING", "a")
     assert world.step(chat, "UNHEALTHY", "b STARTING").phase == "Loading"
+    assert world.said == ["chat: no replica answers now; Serve starts another"]
 
 
 # --- zero replicas
