@@ -14,7 +14,13 @@ import click
 
 from freehold.cli.live_view import LiveView
 from freehold.errors import FreeholdError
-from freehold.local.machine import Demand, require_port, require_room, this_machine
+from freehold.local.machine import (
+    Demand,
+    require_port,
+    require_room,
+    require_room_for_change,
+    this_machine,
+)
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
 from freehold.local.session import POLL_SECONDS, Session, all_settled
@@ -25,6 +31,8 @@ from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.scaling import replica_bounds
 
 RAY_START_SECONDS = 120.0
+# Replicas beyond the largest count of the manifests that an edit may ask for later.
+SPARE_REPLICAS = 2
 # Time of the last change and size of each file; None for one that is not there.
 Stamps = tuple[tuple[int, int] | None, ...]
 
@@ -212,7 +220,10 @@ def supervise(
 def _reapply(session: Session, view: LiveView, options: RunOptions) -> bool:
     """Apply the files as they are now; a fault is told and changes nothing."""
     try:
-        session.apply(load(options.files, options.choices))
+        models = load(options.files, options.choices)
+        if options.address is None:
+            require_room_for_change(this_machine(), [_demand(model) for model in models])
+        session.apply(models)
     except FreeholdError as error:
         view.say(f"the change is not applied:\n{error}")
         return False
@@ -237,15 +248,16 @@ def _demand(model: Served) -> Demand:
 
 
 def _ray_cpus(models: tuple[Served, ...]) -> int:
-    """Return the cores that Ray is told of: room for every replica at its largest.
+    """Return the cores that Ray is told of: room for every replica at its largest, and some more.
 
-    Ray only counts; what really runs on this machine's cores is the engines' workers. A replica's
-    own process takes one more, and a model that is being changed has old and new beside each other.
+    Ray only counts, and starts an idle process for each; what really runs on this machine's cores
+    are the engines' workers. A replica's own process takes one more, and a model that is being
+    changed has old and new beside each other.
     """
     cpus = 4
     for model in models:
         per_replica = model.plan.layout.devices * max(model.plan.accelerator.cores, 1) + 1
-        cpus += per_replica * (replica_bounds(model.model.spec)[1] + 1)
+        cpus += per_replica * (replica_bounds(model.model.spec)[1] + SPARE_REPLICAS)
     return cpus
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -48,12 +48,14 @@ class Machine:
         available_memory: Bytes that can be taken without swapping.
         compiler: Path of a C++ compiler; None if there is none.
         gpus: Its GPUs.
+        total_memory: Bytes that it has, whoever takes them.
     """
 
     cores: int
     available_memory: int
     compiler: str | None
     gpus: tuple[Gpu, ...] = ()
+    total_memory: int = 0
 
     @property
     def vendors(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ def this_machine() -> Machine:
         available_memory=psutil.virtual_memory().available,
         compiler=shutil.which(os.environ.get("CXX", "g++")),
         gpus=nvidia_gpus(),
+        total_memory=psutil.virtual_memory().total,
     )
 
 
@@ -138,6 +141,11 @@ class Demand:
         """Return the bytes that one device, or worker, takes."""
         memory = self.plan.memory
         return memory.weights + memory.overhead + memory.kv_cache
+
+
+def require_room_for_change(machine: Machine, demands: list[Demand]) -> None:
+    """Judge models that stand in the place of those that run, by what the machine has in all."""
+    require_room(replace(machine, available_memory=machine.total_memory), demands)
 
 
 def require_room(machine: Machine, demands: list[Demand]) -> None:

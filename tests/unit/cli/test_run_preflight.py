@@ -193,8 +193,8 @@ def test_ray_is_asked_for_once_all_is_well(tmp_path: Path, started: list[dict[st
     (file,) = written(tmp_path, manifest(more="  replicas: 2"))
     freehold("run", str(file), "--port", free_port(), "--offline")
     (options,) = started
-    # two replicas and one more beside them during a change, each a worker and its own process
-    assert options["cpus"] == 4 + 3 * 2
+    # two replicas and two to spare, each a worker and its own process
+    assert options["cpus"] == 4 + 4 * 2
     assert options["environment"]["HF_HUB_OFFLINE"] == "1"
     assert options["environment"]["RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"] == "1"
 

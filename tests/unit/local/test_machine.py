@@ -19,6 +19,7 @@ from freehold.local.machine import (
     nvidia_gpus,
     require_port,
     require_room,
+    require_room_for_change,
     this_machine,
 )
 from freehold.local.workload import Choices, load
@@ -233,3 +234,13 @@ def test_gpus_must_be_of_the_size_that_was_planned_for(tmp_path: Path) -> None:
 def test_gpus_need_no_compiler_and_no_cores(tmp_path: Path) -> None:
     gpus = (Gpu("NVIDIA L4", 23034 * 1024**2),) * 2
     require_room(Machine(1, 8 * GIB, None, gpus), [on_gpus(tmp_path)])
+
+
+def test_a_change_is_judged_by_all_memory_since_the_old_models_give_theirs_back(
+    tmp_path: Path,
+) -> None:
+    demand = on_cores(tmp_path, replicas=3)
+    full = replace(BIG, available_memory=0, total_memory=100 * GIB)
+    require_room_for_change(full, [demand])
+    with pytest.raises(MachineUnfit, match=r"4\.0 GiB are available"):
+        require_room_for_change(replace(full, total_memory=4 * GIB), [demand])
