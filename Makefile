@@ -21,7 +21,8 @@ $(VENV)/.ready: requirements/development.txt requirements/uv.txt pyproject.toml
 		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
-	$(UV) pip sync --python $(BIN)/python --require-hashes requirements/development.txt
+	$(UV) pip sync --python $(BIN)/python --compile-bytecode \
+		--require-hashes requirements/development.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

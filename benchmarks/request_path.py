@@ -1,8 +1,9 @@
 """Time to first answer and throughput: Freehold, stock Ray and plain vLLM, side by side.
 
-Every path serves the same model with the same engine arguments on this machine's cores. All are
-brought up one after another and stay; at any moment all but one are frozen (SIGSTOP), so the paths
-take turns within each round and share what the machine does in that minute. README.md has more.
+Every path serves the same model with the same engine arguments on this machine's cores. The first,
+plain vLLM by default, stays up as the reference of all others, which come up one after another;
+whoever is not measured is frozen (SIGSTOP), so that two take turns within a round and share what
+the machine does in that minute. README.md has more.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 from path_bench import table
 from path_bench.client import Round
 from path_bench.parts import guard_microseconds, replica_url, way_costs
 from path_bench.results import ModelResult, WayCosts
-from path_bench.rounds import measure, turn
+from path_bench.rounds import Figures, measure, turn
 from path_bench.targets import PATHS, Model, Target, launch, rendered, wait_for_token
 
 HERE = Path(__file__).resolve().parent
@@ -47,8 +47,6 @@ spec:
     - {{name: cores, accelerator: cpu, parallelism: {{tensor: 2}}}}
   replicas: 1
 """
-# Memory that four servers of the demo model take together, measured, with a reserve.
-TOGETHER_BYTES = 16 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +129,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count, after one more")
     parser.add_argument("--paths", nargs="+", choices=tuple(PATHS), default=list(PATHS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # the reference comes first
+    options.paths.sort(key=lambda path: path != table.PLAIN)
+    return options
 
 
 def _forecast(load: Load, options: argparse.Namespace) -> float:
-    turns: int = len(options.paths) + 2 * ("freehold" in options.paths)
+    turns: int = 2 * (max(len(options.paths) - 1, 1) + ("freehold" in options.paths))
     rounds: int = options.rounds + 1
     return len(options.paths) * load.start + rounds * turns * load.round
 
@@ -176,15 +177,16 @@ def run_model(name: str, options: argparse.Namespace) -> ModelResult:
         folder = Path(temporary)
         model = rendered(DEMO if name == "demo" else _tiny(folder))
         result = ModelResult(model.name)
-        together = psutil.virtual_memory().available > TOGETHER_BYTES
-        if not together:
-            say("too little memory for all paths together: one at a time, without turns")
-        for paths in [options.paths] if together else [[path] for path in options.paths]:
-            with running(paths, model, folder, load) as targets:
-                result.first_token |= {t.path: t.first_token for t in targets}
-                take_turns(targets, load, options.rounds, result)
-                for target in targets:
-                    if target.path == "freehold":
+        reference, others = options.paths[0], options.paths[1:]
+        with running(reference, model, folder, load) as first:
+            result.first_token[reference] = first.first_token
+            if not others:
+                take_turns([first], load, options.rounds, result)
+            for path in others:
+                with running(path, model, folder, load) as target:
+                    result.first_token[path] = target.first_token
+                    take_turns([first, target], load, options.rounds, result)
+                    if path == "freehold":
                         bypass(target, load, options.rounds, result)
     return result
 
@@ -200,27 +202,21 @@ def _tiny(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(paths: list[str], model: Model, folder: Path, load: Load) -> Iterator[list[Target]]:
-    """Bring the paths up one after another, each alone; yield them frozen; end them all."""
-    targets: list[Target] = []
+def running(path: str, model: Model, folder: Path, load: Load) -> Iterator[Target]:
+    """Bring a path up, yield it frozen, end it."""
+    say(f"{model.name}: starting {path}")
+    target = Target.prepare(path, model, folder)
+    started = time.perf_counter()
     try:
-        for path in paths:
-            say(f"{model.name}: starting {path}")
-            started = time.perf_counter()
-            target = Target.prepare(path, model, folder)
-            targets.append(target)
-            launch(target)
-            wait_for_token(target, started)
-            say(f"{model.name}: {path} gave its first token after {target.first_token:.0f} s")
-            for streams, _, tokens in load.cells:
-                measure(target.family, _round(target, streams, streams, tokens))
-            target.family.freeze()
-        yield targets
+        launch(target)
+        wait_for_token(target, started)
+        say(f"{model.name}: {path} gave its first token after {target.first_token:.0f} s")
+        for streams, _, tokens in load.cells:
+            measure(target.family, _round(target, streams, streams, tokens))
+        target.family.freeze()
+        yield target
     finally:
-        for target in targets:
-            target.family.ask_to_stop()
-        for target in targets:
-            target.family.stop()
+        target.family.stop()
 
 
 def _round(target: Target, streams: int, requests: int, tokens: int, url: str = "") -> Round:
@@ -228,32 +224,35 @@ def _round(target: Target, streams: int, requests: int, tokens: int, url: str = 
 
 
 def take_turns(targets: list[Target], load: Load, rounds: int, result: ModelResult) -> None:
-    """Measure each cell of each path in each round; the first round is discarded."""
+    """Measure the reference and another path in turns; the first round is discarded."""
     for number in range(rounds + 1):
         for streams, requests, tokens in load.cells:
-            # every other round the other way round, so that none always follows the same one
+            seen: dict[str, Figures] = {}
+            # every other round the other way round, so that neither always comes second
             for target in targets[:: 1 if number % 2 else -1]:
-                figures = turn(target.family, _round(target, streams, requests, tokens))
+                seen[target.path] = turn(target.family, _round(target, streams, requests, tokens))
                 say(
                     f"{target.model.name}: round {number or 'discarded'}, {streams:2d} streams, "
-                    f"{target.path}: {figures.throughput:.1f} tok/s"
+                    f"{target.path}: {seen[target.path].throughput:.1f} tok/s"
                 )
-                if number:
-                    result.add(target.path, streams, figures)
+            if number:
+                for path, figures in seen.items():
+                    result.add(path, streams, figures, seen.get(table.PLAIN))
 
 
 def bypass(target: Target, load: Load, rounds: int, result: ModelResult) -> None:
-    """Measure the replica's own port and HAProxy in turns."""
+    """Measure the replica's own port beside HAProxy, in turns."""
     target.family.thaw()
-    urls = {"bypass": replica_url(target), "bypassed": target.base_url}
-    say(f"{target.model.name}: the replica itself ({urls['bypass']}), and through HAProxy")
+    urls = {"replica": replica_url(target), "HAProxy": target.base_url}
+    say(f"{target.model.name}: the replica itself ({urls['replica']}), and through HAProxy")
     for number in range(rounds + 1):
         for streams, requests, tokens in load.cells:
-            for name, url in list(urls.items())[:: 1 if number % 2 else -1]:
-                work = _round(target, streams, requests, tokens, url)
-                figures: Any = measure(target.family, work)
-                if number:
-                    result.add(name, streams, figures)
+            seen = {
+                name: measure(target.family, _round(target, streams, requests, tokens, url))
+                for name, url in list(urls.items())[:: 1 if number % 2 else -1]
+            }
+            if number:
+                result.add("bypass", streams, seen["replica"], seen["HAProxy"])
     target.family.freeze()
 
 

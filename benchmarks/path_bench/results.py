@@ -7,17 +7,25 @@ from dataclasses import dataclass, field
 
 from path_bench.rounds import Figures
 
-# Rounds with and without HAProxy, which are no paths of their own.
-_BYPASSES = ("bypass", "bypassed")
+# Rounds without HAProxy, beside others through it: no path of its own.
+_BYPASS = "bypass"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The rounds of one path with one number of streams; the discarded one is not among them."""
+    """The rounds of one path with one number of streams; the discarded one is not among them.
+
+    Attributes:
+        path: The path.
+        streams: Requests under way at once.
+        figures: One of each round.
+        beside: Tokens a second of the reference in the same rounds; empty where there was none.
+    """
 
     path: str
     streams: int
     figures: list[Figures]
+    beside: list[float]
 
 
 @dataclass(slots=True)
@@ -34,13 +42,15 @@ class ModelResult:
     first_token: dict[str, float] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
 
-    def add(self, path: str, streams: int, figures: Figures) -> None:
-        """Add a round."""
+    def add(self, path: str, streams: int, figures: Figures, beside: Figures | None = None) -> None:
+        """Add a round, with what the reference did in it."""
         cell = self.find(path, streams)
         if cell is None:
-            cell = Cell(path, streams, [])
+            cell = Cell(path, streams, [], [])
             self.cells.append(cell)
         cell.figures.append(figures)
+        if beside is not None:
+            cell.beside.append(beside.throughput)
 
     def find(self, path: str, streams: int) -> Cell | None:
         """Return a cell, or None if it was not measured."""
@@ -54,7 +64,7 @@ class ModelResult:
 
     def paths(self) -> list[str]:
         """Return the paths in the order in which they were measured."""
-        return [p for p in dict.fromkeys(c.path for c in self.cells) if p not in _BYPASSES]
+        return [p for p in dict.fromkeys(c.path for c in self.cells) if p != _BYPASS]
 
     def streams(self) -> list[int]:
         """Return the numbers of streams, the least first."""

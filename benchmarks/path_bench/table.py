@@ -50,8 +50,8 @@ def _row(result: ModelResult, path: str, streams: int) -> list[str]:
         f"{median(cell, lambda f: f.first_p50) * 1e3:.0f} ms",
         f"{median(cell, lambda f: f.first_p95) * 1e3:.0f} ms",
         f"{median(cell, lambda f: f.between_p50) * 1e3:.1f} ms",
-        _ratio(cell, result.find(PLAIN, streams)),
-        _ratio(cell, better_stock(result, streams)),
+        _two(of_plain(cell)),
+        _two(of_stock(cell, better_stock(result, streams))),
     ]
 
 
@@ -66,14 +66,26 @@ def median(cell: Cell, of: Callable[[Figures], float]) -> float:
     return statistics.median(of(figures) for figures in cell.figures)
 
 
-def ratio(cell: Cell, other: Cell) -> float:
-    """Return the median of the throughputs' ratios, round by round: pairs share their minute."""
-    pairs = zip(cell.figures, other.figures, strict=True)
-    return statistics.median(a.throughput / b.throughput for a, b in pairs)
+def of_plain(cell: Cell) -> float | None:
+    """Return the median ratio to plain vLLM's throughput in the same round."""
+    if cell.path == PLAIN:
+        return 1.0
+    pairs = zip(cell.figures, cell.beside, strict=False)
+    return statistics.median([f.throughput / plain for f, plain in pairs]) if cell.beside else None
 
 
-def _ratio(cell: Cell, other: Cell | None) -> str:
-    return "" if other is None else f"{ratio(cell, other):.2f}"
+def of_stock(cell: Cell, stock: Cell | None) -> float | None:
+    """Return the throughput over stock Ray's, both by their ratio to plain vLLM if there is one."""
+    if stock is None:
+        return None
+    ours, theirs = of_plain(cell), of_plain(stock)
+    if ours is None or theirs is None:
+        ours, theirs = (median(c, lambda f: f.throughput) for c in (cell, stock))
+    return ours / theirs
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def cpu_table(result: ModelResult) -> str:
@@ -116,11 +128,11 @@ def _more(result: ModelResult, role: str, streams: int) -> float:
 
 
 def _bypass_rows(result: ModelResult) -> Iterable[tuple[str, list[str]]]:
-    cells = [(result.find("bypass", n), result.find("bypassed", n)) for n in result.streams()]
-    if all(a and b for a, b in cells):
+    cells = [result.find("bypass", n) for n in result.streams()]
+    if all(cells):
         yield (
             "throughput at the replica's own port, of that through HAProxy",
-            [f"{ratio(a, b):.2f}" for a, b in cells if a and b],
+            [f"{_two(of_plain(cell))}" for cell in cells if cell],
         )
 
 

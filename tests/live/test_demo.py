@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 from tests.live.harness import Run, complete, eventually, free_port
 
+from freehold.local.metrics import read_metrics
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gemma-3-270m.yaml"
 
 
@@ -26,6 +28,7 @@ def test_the_demo_answers_in_english_over_two_tensor_parallel_workers(
         assert "-tp2-" in answer.json()["system_fingerprint"]
         assert "there was a little girl" in answer.json()["choices"][0]["text"]
 
+        eventually("the engine's counters show it", lambda: generated(run) >= 40, 60)
         assert pasted(run.text)["object"] == "text_completion"
         assert closed(port, "/tokenize") == closed(port, "/metrics") == 404
         assert not listeners_for_others(run)
@@ -50,6 +53,16 @@ def pasted(said: str) -> dict[str, object]:
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+def generated(run: Run) -> float:
+    """Return the tokens that the engines say they generated, as the live view reads them."""
+    for process in run.family():
+        for word in process.cmdline():
+            if word.startswith("--metrics-export-port="):
+                loads = read_metrics(f"http://127.0.0.1:{word.partition('=')[2]}")
+                return loads["gemma-3-270m"].generated if "gemma-3-270m" in loads else 0.0
+    return 0.0
 
 
 def closed(port: int, path: str) -> int:

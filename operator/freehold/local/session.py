@@ -29,6 +29,7 @@ from freehold.local.workload import Served
 
 Phase = Literal["Starting", "Loading", "Probing", "Ready", "ScaledToZero", "Stopped", "Failing"]
 POLL_SECONDS = 1.0
+METRICS_SECONDS = 4.0
 # A model that has been ready and then did not answer is asked again after so long.
 ASK_AGAIN_SECONDS = 30.0
 
@@ -98,6 +99,7 @@ class Session:
         self._probe = probe or BackgroundProbe()
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
+        self._next_metrics = clock()
         self.views: dict[str, ModelView] = {}
 
     def base_url(self, served: Served) -> str:
@@ -157,20 +159,30 @@ class Session:
             RayUnavailable: When Ray does not answer.
         """
         details = self._rest.details()
-        loads = read_metrics(self._metrics) if self._metrics else {}
+        loads = self._loads()
         for view in self.views.values():
             served = view.served
             view.state = application_state(details, served.name, served.deployment)
-            self._take_load(view, loads.get(served.model.served_name, ModelLoad()))
+            if loads is not None:
+                self._take_load(view, loads.get(served.model.served_name, ModelLoad()))
             self._advance(view)
+
+    def _loads(self) -> dict[str, ModelLoad] | None:
+        """Return what the engines say, or None while it is too early to ask again.
+
+        Ray writes its metrics anew for whoever asks, which takes it longer than us to read them.
+        """
+        if self._metrics is None or self._clock() < self._next_metrics:
+            return None
+        self._next_metrics = self._clock() + METRICS_SECONDS
+        return read_metrics(self._metrics)
 
     def _take_load(self, view: ModelView, load: ModelLoad) -> None:
         now = self._clock()
         then, before = self._generated.get(view.served.name, (now, load.generated))
-        if now - then >= 2 * POLL_SECONDS:
+        if now > then:
             view.tokens_per_second = max(0.0, load.generated - before) / (now - then)
-        if now - then >= 2 * POLL_SECONDS or now == then:
-            self._generated[view.served.name] = (now, load.generated)
+        self._generated[view.served.name] = (now, load.generated)
         view.load = load
 
     def _advance(self, view: ModelView) -> None:

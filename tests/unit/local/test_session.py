@@ -409,15 +409,15 @@ def test_tokens_per_second_come_from_the_engines_counters(
 ) -> None:
     world = World(chat)
     world.session._metrics = "http://127.0.0.1:1"
-    generated = iter([1000.0, 1000.0, 1300.0, 1300.0, 1500.0, 0.0, 0.0])
+    generated = iter([1000.0, 1600.0, 0.0])
 
     def fake_metrics(_address: str) -> dict[str, ModelLoad]:
         return {"chat": ModelLoad(running=2.0, waiting=1.0, generated=next(generated))}
 
     monkeypatch.setattr(session_module, "read_metrics", fake_metrics)
-    rates = [world.step(chat, "RUNNING", "a").tokens_per_second for _ in range(7)]
-    # over two seconds each; a new engine counts from nothing, and is never negative
-    assert rates == [0.0, 0.0, 150.0, 150.0, 100.0, 100.0, 0.0]
+    rates = [world.step(chat, "RUNNING", "a").tokens_per_second for _ in range(9)]
+    # read every four seconds; a new engine counts from nothing, and is never negative
+    assert rates == [0.0] * 4 + [150.0] * 4 + [0.0]
     assert world.session.views["chat"].load.waiting == 1.0
 
 
