@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from freehold.api import yaml_text
-from freehold.api.faults import Fault
+from freehold.api.faults import Fault, unknown_name
 from freehold.compose import LocatedFault, Manifests, check_arguments, read_manifests
 from freehold.errors import ManifestInvalid
 from freehold.plan.checks import faults_of_class, faults_of_model
@@ -138,9 +139,35 @@ def _beyond_the_fields(files: Files) -> Iterator[LocatedFault]:
     catalog = files.manifests.catalog
     for file, model in files.manifests.models:
         yield from files.locate(file, model.name, faults_of_model(model, catalog.classes))
+    yield from _unknown_classes_of_the_unread(files)
     for file, kind, name in files.objects():
         if kind == "AcceleratorClass" and name in catalog.classes:
             yield from files.locate(file, name, faults_of_class(name, catalog.classes))
+
+
+def _unknown_classes_of_the_unread(files: Files) -> Iterator[LocatedFault]:
+    """Yield the class names that no catalogue knows, of models whose fields have faults too."""
+    read = {(file, model.name) for file, model in files.manifests.models}
+    classes = files.manifests.catalog.classes
+    for file, text in files.texts.items():
+        for document in yaml_text.read_documents(text):
+            kind, name = _identity(document)
+            if kind != "ModelDeployment" or (file, name) in read:
+                continue
+            for i, accelerator in enumerate(_accelerators(document.data)):
+                if isinstance(accelerator, str) and accelerator not in classes:
+                    path = ("spec", "hardware", "candidates", i, "accelerator")
+                    where = yaml_text.dotted(path)
+                    fault = unknown_name(where, accelerator, classes, "accelerator class")
+                    yield LocatedFault(file, fault.at_line(document.line_of(path)))
+
+
+def _accelerators(data: Any) -> list[Any]:
+    """Return what stands as accelerator of each candidate, whatever else is wrong around it."""
+    for key in ("spec", "hardware", "candidates"):
+        data = data.get(key) if isinstance(data, dict) else None
+    items = data if isinstance(data, list) else []
+    return [item.get("accelerator") if isinstance(item, dict) else None for item in items]
 
 
 def _identity(document: yaml_text.Document) -> tuple[str, str]:

@@ -106,3 +106,24 @@ def test_what_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
         result = freehold("validate", name)
         assert result.exit_code == 2
         assert result.stderr.startswith(f"{name}: the document: found a file that cannot be read (")
+
+
+def test_an_unknown_class_is_told_beside_faults_of_the_fields(tmp_path: Path) -> None:
+    file = tmp_path / "model.yaml"
+    file.write_text(
+        "apiVersion: freehold.dev/v1alpha1\n"
+        "kind: ModelDeployment\n"
+        "metadata: {name: m}\n"
+        "spec:\n"
+        "  model: {source: hf://a/b, contextLenght: 5}\n"
+        "  hardware:\n"
+        "    candidates:\n"
+        "    - {name: a, accelerator: h100}\n"
+        "    - {name: b, accelerator: 7}\n"
+    )
+    result = freehold("validate", str(file))
+    assert result.exit_code == 2
+    assert f"{file}:5: spec.model.contextLenght: found unknown field" in result.stderr
+    assert f"{file}:8: spec.hardware.candidates[0].accelerator: found unknown" in result.stderr
+    assert "Did you mean h100-80gb" in result.stderr
+    assert f"{file}:9: spec.hardware.candidates[1].accelerator: found 7" in result.stderr
