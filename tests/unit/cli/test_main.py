@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.shell_completion import ShellComplete
-from tests.unit.cli.command_line import ROOT, example, freehold, manifest, program
+from tests.unit.cli.command_line import ROOT, example, freehold
 
 from freehold import __version__
 from freehold.cli import plan
@@ -188,7 +188,7 @@ def test_completion_offers_commands_yaml_files_and_classes(
 
 
 def test_planning_starts_without_what_only_serving_needs() -> None:
-    heavy = {"ray", "torch", "vllm", "kopf", "kubernetes", "aiohttp", "httpx"}
+    heavy = {"ray", "torch", "vllm", "kopf", "kubernetes", "aiohttp", "httpx", "huggingface_hub"}
     code = (
         "import sys\nfrom freehold.cli.main import cli\n"
         f"try: cli.main(['plan', '-o', 'json', {example('llama-3.1-8b')!r}])\n"
@@ -204,21 +204,6 @@ def test_planning_starts_without_what_only_serving_needs() -> None:
         check=False,
     )
     assert done.stderr == "[]\n"
-
-
-def test_a_plan_is_on_the_screen_in_a_second_and_a_half_of_work() -> None:
-    import resource
-
-    def spent() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    times = []
-    for _ in range(3):
-        before = spent()
-        assert program("plan", manifest("own-class")).returncode == 0
-        times.append(spent() - before)
-    assert min(times) < 1.5
 
 
 def test_a_command_without_its_engine_says_what_to_install(
