@@ -61,7 +61,7 @@ class Planned:
 
 
 def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
-    """Read files given as (name, text); every fault of every file is reported."""
+    """Read files given as (name, text); every fault of their fields is reported."""
     models: list[tuple[str, ModelDeployment]] = []
     classes: list[AcceleratorClass] = []
     faults: list[LocatedFault] = []
@@ -71,8 +71,6 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
         classes += manifest.classes
         faults += [LocatedFault(file, fault) for fault in manifest.faults]
     faults += _same_names(models)
-    for file, model in models:
-        faults += [LocatedFault(file, fault) for fault in check_arguments(model)]
     return Manifests(tuple(models), builtin_catalog().with_classes(classes), tuple(faults))
 
 

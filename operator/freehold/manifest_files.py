@@ -117,7 +117,7 @@ def _shown(name: str) -> str:
 
 def _all_faults(files: Files) -> list[LocatedFault]:
     """Return every fault that needs no model to be described, in the order of the files."""
-    faults = _with_lines(files)
+    faults = [*files.manifests.faults, *_arguments(files)]
     told = {(item.file, item.fault.line) for item in faults if item.fault.line}
     # what one list of arguments has refused needs no second reason
     faults += [it for it in _beyond_the_fields(files) if (it.file, it.fault.line) not in told]
@@ -125,14 +125,9 @@ def _all_faults(files: Files) -> list[LocatedFault]:
     return sorted(faults, key=lambda item: (order.index(item.file), item.fault.line or 0))
 
 
-def _with_lines(files: Files) -> list[LocatedFault]:
-    """Return the faults of the manifests, those of engine arguments with the lines they lack."""
-    faults = list(files.manifests.faults)
+def _arguments(files: Files) -> Iterator[LocatedFault]:
     for file, model in files.manifests.models:
-        for fault in check_arguments(model):
-            (located,) = files.locate(file, model.name, [fault])
-            faults[faults.index(LocatedFault(file, fault))] = located
-    return faults
+        yield from files.locate(file, model.name, check_arguments(model))
 
 
 def _beyond_the_fields(files: Files) -> Iterator[LocatedFault]:

@@ -81,8 +81,7 @@ def plan_or_refuse(files: Files, file: str, model: ModelDeployment, offline: boo
     if isinstance(planned, tuple):
         raise FaultsFoundError(files.locate(file, model.name, planned))
     if isinstance(planned.answer, NoPlan):
-        why = "\n".join(f"  {item.candidate}: {item.message}" for item in planned.answer.rejected)
-        raise NoPlanFits(f"{file}: no candidate carries {model.name}\n{why}")
+        raise NoPlanFits(f"{file}: no candidate carries {model.name}\n{planned.answer}")
     return planned
 
 

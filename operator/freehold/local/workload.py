@@ -104,7 +104,7 @@ def _plan(file: str, model: ModelDeployment, manifests: Manifests, choices: Choi
         from_source = all(fault.path.startswith("spec.model.") for fault in planned)
         raise (WeightsUnavailable if from_source else ManifestInvalid)(sentences)
     if isinstance(planned.answer, NoPlan):
-        raise NoPlanFits(refusal(model.name, planned.answer))
+        raise NoPlanFits(f"no candidate carries {model.name}:\n{planned.answer}")
     return planned
 
 
@@ -152,12 +152,6 @@ def _named(names: tuple[str, ...], catalog: Catalog) -> tuple[Option, ...]:
     if faults:
         raise ManifestInvalid("\n".join(str(fault) for fault in faults))
     return tuple(Option(item.name, item) for item in found if isinstance(item, Accelerator))
-
-
-def refusal(name: str, answer: NoPlan) -> str:
-    """Return why no candidate carries a model, a line each."""
-    lines = [f"  {item.candidate}: {item.message}" for item in answer.rejected]
-    return "\n".join([f"no candidate carries {name}:", *lines])
 
 
 def _served(planned: Planned, several: bool, choices: Choices) -> Served:

@@ -81,3 +81,7 @@ class NoPlan:
     """
 
     rejected: tuple[Rejection, ...]
+
+    def __str__(self) -> str:
+        """Return every candidate with its message, a line each."""
+        return "\n".join(f"  {item.candidate}: {item.message}" for item in self.rejected)
