@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,15 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float) -> Any:
             return found
         time.sleep(0.25)
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process of a run, with the name and the command line it had when it was found."""
+
+    process: psutil.Process
+    name: str
+    command: list[str]
 
 
 @dataclass
@@ -136,8 +145,13 @@ class Run:
         """Return the Ray processes that were not there before this run, in words."""
         return {words for pid, words in ray_processes().items() if pid not in self.before}
 
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+    def family(self) -> list[Member]:
+        """Return what this run started and what still lived when it was looked at."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found.append(Member(process, process.name(), process.cmdline()))
+        return found
 
 
 def ray_processes() -> dict[int, str]:

@@ -57,8 +57,8 @@ def pasted(said: str) -> dict[str, object]:
 
 def generated(run: Run) -> float:
     """Return the tokens that the engines say they generated, as the live view reads them."""
-    for process in run.family():
-        for word in process.cmdline():
+    for member in run.family():
+        for word in member.command:
             if word.startswith("--metrics-export-port="):
                 loads = read_metrics(f"http://127.0.0.1:{word.partition('=')[2]}")
                 return loads["gemma-3-270m"].generated if "gemma-3-270m" in loads else 0.0
@@ -74,13 +74,13 @@ def closed(port: int, path: str) -> int:
 def listeners_for_others(run: Run) -> set[str]:
     """Return the addresses beyond loopback on which anything of this run listens."""
     found = set()
-    for process in run.family():
+    for member in run.family():
         try:
-            connections = process.net_connections(kind="tcp")
+            connections = member.process.net_connections(kind="tcp")
         except psutil.Error:
             continue
         for connection in connections:
             ip = connection.laddr.ip if connection.laddr else ""
             if connection.status == psutil.CONN_LISTEN and "127.0.0.1" not in ip and ip != "::1":
-                found.add(f"{process.name()} {ip}:{connection.laddr.port}")
+                found.add(f"{member.name} {ip}:{connection.laddr.port}")
     return found

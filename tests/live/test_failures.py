@@ -22,12 +22,12 @@ def test_a_killed_worker_heals(tiny: Path, tmp_path: Path) -> None:
         before = complete(url, "tiny")
         assert "-tp2-" in before.json()["system_fingerprint"]
 
-        workers = [process for process in run.family() if "VLLM::Worker" in process.name()]
+        workers = [member.process for member in run.family() if "VLLM::Worker" in member.name]
         assert len(workers) == 2
         workers[1].send_signal(signal.SIGKILL)
 
         def answered_by_another() -> bool:
-            alive = {process.pid for process in run.family()}
+            alive = {member.process.pid for member in run.family()}
             if workers[0].pid in alive:
                 return False
             try:

@@ -14,7 +14,7 @@ SCALING_SECONDS = 240.0
 
 def engines(run: Run) -> int:
     """Return the engine processes of this run: one for each replica."""
-    return sum("EngineCore" in process.name() for process in run.family())
+    return sum("EngineCore" in member.name for member in run.family())
 
 
 def test_from_one_to_two_and_back_then_to_zero_and_back_without_a_lost_request(
