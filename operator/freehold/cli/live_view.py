@@ -36,6 +36,11 @@ class LiveView:
         self._live: Live | None = None
         self._told: dict[str, tuple[Phase, float]] = {}
 
+    @property
+    def shows_load(self) -> bool:
+        """Return whether somebody sees the figures of load: plain lines have none."""
+        return self._console.is_interactive
+
     def say(self, sentence: str) -> None:
         """Print a sentence above whatever moves."""
         # never broken into lines: what is printed must work when it is pasted
@@ -49,9 +54,10 @@ class LiveView:
                 self._tell(view)
             return
         if self._live is None:
-            self._live = Live(console=self._console, refresh_per_second=8)
+            # drawn when there is news alone: the cores belong to the engines
+            self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(Group(*self._moving(models)))
+        self._live.update(Group(*self._moving(models)), refresh=True)
 
     def _tell(self, view: ModelView) -> None:
         """Print a line when a model enters a phase, and now and then while it stays in one."""

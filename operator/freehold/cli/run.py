@@ -23,7 +23,7 @@ from freehold.local.machine import (
 )
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
-from freehold.local.session import POLL_SECONDS, Session, all_settled
+from freehold.local.session import POLL_SECONDS, SETTLED_POLL_SECONDS, Session, all_settled
 from freehold.local.shared_ray import endpoint_of, own_code_uri, ray_token, send_our_code
 from freehold.local.unheeded import unheeded
 from freehold.local.workload import Choices, Served, load, require_access
@@ -147,10 +147,11 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
     session = Session(
         rest,
         f"http://{_reachable(options.host)}:{options.port}",
-        metrics=ray.metrics_address,
+        metrics=ray.metrics_address if view.shows_load else None,
         logs=ray.logs,
         http_options={"host": options.host, "port": options.port},
         say=view.say,
+        joined=ray.note_segments,
     )
     try:
         view.say("starting Ray")
@@ -208,7 +209,7 @@ def supervise(
         if not announced and all_settled(session.views.values()):
             view.endpoints(session)
             announced = ready = True
-        stop.wait(POLL_SECONDS)
+        stop.wait(SETTLED_POLL_SECONDS if all_settled(session.views.values()) else POLL_SECONDS)
         now = file_stamps(options.files)
         if now != stamps:
             stamps = now

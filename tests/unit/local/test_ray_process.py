@@ -42,11 +42,13 @@ def test_what_a_killed_session_left_is_swept_and_what_a_living_one_has_stays(
     for name, pid in (("fh-dead", dead_process()), ("fh-alive", os.getpid())):
         (temporary / name).mkdir()
         (temporary / name / "owner").write_text(str(pid))
+        (temporary / f"memory-of-{name}").touch()
+        (temporary / name / "segments").write_text(str(temporary / f"memory-of-{name}"))
     (temporary / "fh-else").mkdir()
     ray = RayProcess(cpus=1, environment={})
     left = {path.name for path in temporary.iterdir()}
     ray.stop()
-    assert left == {"fh-alive", "fh-else", ray.folder.name}
+    assert left == {"fh-alive", "memory-of-fh-alive", "fh-else", ray.folder.name}
 
 
 def test_two_sessions_share_no_port_and_no_token() -> None:
