@@ -70,8 +70,8 @@ IMPORTS = (
     *("vllm.v1.engine.async_llm", "ray.serve.llm", "ray.dashboard.dashboard"),
 )
 LOADS = {
-    "demo": Load(((1, 2, 32), (16, 32, 32)), 75, 14),
-    "tiny": Load(((1, 4, 64), (16, 64, 64)), 65, 9),
+    "demo": Load(((1, 3, 64), (16, 32, 64)), 75, 20),
+    "tiny": Load(((1, 16, 128), (16, 96, 128)), 55, 20),
 }
 
 
@@ -126,7 +126,7 @@ def run_way(options: argparse.Namespace) -> WayCosts | None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=("demo", "tiny", "both"), default="both")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count, after one more")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds that count, after one more")
     parser.add_argument("--paths", nargs="+", choices=tuple(PATHS), default=list(PATHS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args()

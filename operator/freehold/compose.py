@@ -7,18 +7,21 @@ on a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.faults import Fault
 from freehold.api.manifest import parse_manifest
 from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.yaml_text import Document
 from freehold.catalog.builtin import Catalog, builtin_catalog
+from freehold.errors import RenderingRefused
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question, make_plan
 from freehold.plan.resolve import resolve
-from freehold.render.schema import check_engine_args
+from freehold.render.schema import check_engine_args, check_serve_config
 from freehold.sources.describe import Described, describe
 
 
@@ -43,11 +46,13 @@ class Manifests:
         models: ModelDeployments, each with the file it stands in, in the order given.
         catalog: The built-in catalogue with the files' own accelerator classes.
         faults: All that is wrong; when there are any, nothing may be applied.
+        documents: What stands in each file, by its name, as it was read.
     """
 
     models: tuple[tuple[str, ModelDeployment], ...]
     catalog: Catalog
     faults: tuple[LocatedFault, ...]
+    documents: Mapping[str, tuple[Document, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,16 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
     models: list[tuple[str, ModelDeployment]] = []
     classes: list[AcceleratorClass] = []
     faults: list[LocatedFault] = []
+    documents: dict[str, tuple[Document, ...]] = {}
     for file, text in texts:
         manifest = parse_manifest(text)
+        documents[file] = manifest.documents
         models += [(file, model) for model in manifest.models]
         classes += manifest.classes
         faults += [LocatedFault(file, fault) for fault in manifest.faults]
     faults += _same_names(models)
-    return Manifests(tuple(models), builtin_catalog().with_classes(classes), tuple(faults))
+    catalog = builtin_catalog().with_classes(classes)
+    return Manifests(tuple(models), catalog, tuple(faults), documents)
 
 
 def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:
@@ -79,6 +87,22 @@ def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:
     args = (model.spec.engine.args if model.spec.engine else None) or {}
     faults = check_engine_args(args)
     return tuple(replace(fault, path=f"spec.engine.args.{fault.path}") for fault in faults)
+
+
+def require_accepted(config: dict[str, Any]) -> None:
+    """Check a Serve config as Ray and the engine would.
+
+    Raises:
+        RenderingRefused: They would refuse it. The user's own arguments were checked before.
+    """
+    faults = check_serve_config(config)
+    if faults:
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        names = ", ".join(application["name"] for application in config["applications"])
+        raise RenderingRefused(
+            f"the Serve config of {names} is refused; this is a bug in Freehold, "
+            f"please report it with the manifest:\n{listed}"
+        )
 
 
 def _same_names(models: list[tuple[str, ModelDeployment]]) -> list[LocatedFault]:

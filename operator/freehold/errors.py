@@ -34,6 +34,10 @@ class NoPlanFits(FreeholdError):
     exit_code = 3
 
 
+class RenderingRefused(FreeholdError):
+    """Ray or the engine would refuse what was rendered: a bug of Freehold's, not the user's."""
+
+
 class MachineUnfit(FreeholdError):
     """This machine lacks something that the plan needs."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from freehold.api import yaml_text
@@ -31,17 +31,16 @@ class Files:
     """The manifests of a command line.
 
     Attributes:
-        manifests: What they hold; the faults carry lines.
-        texts: What stands in each file, by its name; a file that cannot be read is absent.
+        manifests: What they hold; the faults carry lines. A file that cannot be read has no
+            documents there.
     """
 
     manifests: Manifests
-    texts: dict[str, str]
 
     def objects(self) -> Iterator[tuple[str, str, str]]:
         """Yield file, kind and name of every object that has a name."""
-        for file, text in self.texts.items():
-            for document in yaml_text.read_documents(text):
+        for file, documents in self.manifests.documents.items():
+            for document in documents:
                 kind, name = _identity(document)
                 if kind and name:
                     yield file, kind, name
@@ -57,7 +56,9 @@ class Files:
                 yield self._at("ModelDeployment", model, fault.path, fault, [file])
             else:
                 path = owner["path"] or "spec"
-                found = self._at("AcceleratorClass", owner["name"], path, fault, self.texts)
+                found = self._at(
+                    "AcceleratorClass", owner["name"], path, fault, self.manifests.documents
+                )
                 yield found if found.fault.line else LocatedFault(file, fault)
 
     def _at(
@@ -65,7 +66,7 @@ class Files:
     ) -> LocatedFault:
         names = list(files)
         for file in names:
-            for document in yaml_text.read_documents(self.texts.get(file, "")):
+            for document in self.manifests.documents.get(file, ()):
                 if _identity(document) == (kind, name):
                     return LocatedFault(file, fault.at_line(document.line_of(_parts(path))))
         return LocatedFault(names[0] if names else "", fault)
@@ -83,8 +84,7 @@ def read(names: Iterable[str]) -> Files:
             fault = Fault("", f"a file that cannot be read ({words})", "a YAML manifest")
             unread.append(LocatedFault(name, fault))
     manifests = read_manifests(texts.items())
-    faults = [*unread, *_all_faults(Files(manifests, texts))]
-    return Files(Manifests(manifests.models, manifests.catalog, tuple(faults)), texts)
+    return Files(replace(manifests, faults=(*unread, *_all_faults(Files(manifests)))))
 
 
 def read_valid(names: Iterable[str]) -> Files:
@@ -97,8 +97,9 @@ def read_valid(names: Iterable[str]) -> Files:
     if files.manifests.faults:
         raise FaultsFoundError(files.manifests.faults)
     if not files.manifests.models:
+        names = ", ".join(files.manifests.documents)
         raise ManifestInvalid(
-            f"{', '.join(files.texts)}: found no ModelDeployment, only accelerator classes; "
+            f"{names}: found no ModelDeployment, only accelerator classes; "
             "give the file with the model too"
         )
     return files
@@ -121,7 +122,7 @@ def _all_faults(files: Files) -> list[LocatedFault]:
     told = {(item.file, item.fault.line) for item in faults if item.fault.line}
     # what one list of arguments has refused needs no second reason
     faults += [it for it in _beyond_the_fields(files) if (it.file, it.fault.line) not in told]
-    order = list(files.texts)
+    order = list(files.manifests.documents)
     return sorted(faults, key=lambda item: (order.index(item.file), item.fault.line or 0))
 
 
@@ -144,8 +145,8 @@ def _unknown_classes_of_the_unread(files: Files) -> Iterator[LocatedFault]:
     """Yield the class names that no catalogue knows, of models whose fields have faults too."""
     read = {(file, model.name) for file, model in files.manifests.models}
     classes = files.manifests.catalog.classes
-    for file, text in files.texts.items():
-        for document in yaml_text.read_documents(text):
+    for file, documents in files.manifests.documents.items():
+        for document in documents:
             kind, name = _identity(document)
             if kind != "ModelDeployment" or (file, name) in read:
                 continue

@@ -86,7 +86,7 @@ class Run:
     lines: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self.before = ray_processes()
+        self.before, self.memory = ray_processes(), shared_memory()
         self.process = subprocess.Popen(
             [*self.program, *self.arguments],
             stdin=subprocess.DEVNULL,
@@ -142,8 +142,9 @@ class Run:
         return code
 
     def left_behind(self) -> set[str]:
-        """Return the Ray processes that were not there before this run, in words."""
-        return {words for pid, words in ray_processes().items() if pid not in self.before}
+        """Return the processes and the shared memory that were not there before this run."""
+        processes = {words for pid, words in ray_processes().items() if pid not in self.before}
+        return processes | (shared_memory() - self.memory)
 
     def family(self) -> list[Member]:
         """Return what this run started and what still lived when it was looked at."""
@@ -152,6 +153,10 @@ class Run:
             with suppress(psutil.NoSuchProcess):
                 found.append(Member(process, process.name(), process.cmdline()))
         return found
+
+
+def shared_memory() -> set[str]:
+    return {str(path) for path in Path("/dev/shm").glob("*")}
 
 
 def ray_processes() -> dict[int, str]:

@@ -39,11 +39,13 @@ class Manifest:
         models: Its ModelDeployments, in the order of the text.
         classes: Its AcceleratorClasses, likewise.
         faults: All that is wrong with it; when there are any, nothing may be applied.
+        documents: What it was read from, which knows the line of every path.
     """
 
     models: tuple[ModelDeployment, ...]
     classes: tuple[AcceleratorClass, ...]
     faults: tuple[Fault, ...]
+    documents: tuple[yaml_text.Document, ...]
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -52,7 +54,7 @@ def parse_manifest(text: str) -> Manifest:
     classes: list[AcceleratorClass] = []
     faults: list[Fault] = []
     seen: set[tuple[str, str | None, str]] = set()
-    documents = list(yaml_text.read_documents(text))
+    documents = tuple(yaml_text.read_documents(text))
     for document in documents:
         item, found = _parse_document(document)
         faults += found or _repeated(item, seen, document)
@@ -62,7 +64,7 @@ def parse_manifest(text: str) -> Manifest:
             classes.append(item)
     if not documents:
         faults.append(Fault("", "no document", f"at least one {' or '.join(KINDS)}"))
-    return Manifest(tuple(models), tuple(classes), tuple(faults))
+    return Manifest(tuple(models), tuple(classes), tuple(faults), documents)
 
 
 def parse_object(data: Any) -> tuple[ApiModel | None, tuple[Fault, ...]]:

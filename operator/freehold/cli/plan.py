@@ -12,9 +12,10 @@ from click.shell_completion import CompletionItem
 from freehold.api.faults import Fault
 from freehold.catalog.builtin import Catalog, builtin_catalog
 from freehold.cli.output import console, manifest_arguments, offline_option
-from freehold.compose import LocatedFault, Planned, plan_model
+from freehold.cli.planning import plan_all
+from freehold.compose import Planned
 from freehold.errors import NoPlanFits
-from freehold.manifest_files import FaultsFoundError, Files, read_valid
+from freehold.manifest_files import read_valid
 from freehold.plan.accelerator import resolve_class
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option
@@ -82,7 +83,7 @@ def plan(
     """
     given = read_valid(files)
     only = tuple(_option(name, given.manifests.catalog) for name in accelerators)
-    planned = _plan_all(given, offline, only)
+    planned = [item for _, item in plan_all(given, offline, only)]
     if output == "text":
         classes = _every_class(given.manifests.catalog) if everything else []
         _show(planned, classes, apart=bool(only))
@@ -96,21 +97,6 @@ def _option(name: str, catalog: Catalog) -> Option:
     if isinstance(found, Fault):
         raise click.UsageError(str(found))
     return Option(found.name, found)
-
-
-def _plan_all(files: Files, offline: bool, only: tuple[Option, ...]) -> list[Planned]:
-    planned: list[Planned] = []
-    faults: list[LocatedFault] = []
-    choose = (lambda _: only) if only else None
-    for file, model in files.manifests.models:
-        answer = plan_model(model, files.manifests.catalog, offline=offline, choose=choose)
-        if isinstance(answer, tuple):
-            faults += files.locate(file, model.name, answer)
-        else:
-            planned.append(answer)
-    if faults:
-        raise FaultsFoundError(faults)
-    return planned
 
 
 def _every_class(catalog: Catalog) -> list[Option]:

@@ -7,20 +7,13 @@ from typing import Any
 import click
 
 from freehold.api.faults import Fault
-from freehold.api.modeldeployment import ModelDeployment
 from freehold.cli.output import manifest_arguments, offline_option
-from freehold.compose import LocatedFault, Planned, plan_model
-from freehold.errors import FreeholdError, NoPlanFits
+from freehold.cli.planning import plan_all, require_planned
+from freehold.compose import LocatedFault, Planned, require_accepted
 from freehold.manifest_files import FaultsFoundError, Files, read_valid
 from freehold.plan.plan import NoPlan, Plan
-from freehold.render.objects import (
-    model_application,
-    model_objects,
-    model_serve_config,
-    object_yaml,
-)
-from freehold.render.schema import check_serve_config
-from freehold.render.serve_config import serve_config, to_yaml
+from freehold.render.objects import model_objects, model_serve_config, object_yaml
+from freehold.render.serve_config import serve_application, serve_config, to_yaml
 
 # kubectl's, for an object that does not say
 _NAMESPACE = "default"
@@ -59,30 +52,13 @@ def render(files: tuple[str, ...], config_only: bool, offline: bool) -> None:
     No cluster is asked.
     """
     given = read_valid(files)
-    planned = [
-        (file, plan_or_refuse(given, file, model, offline))
-        for file, model in given.manifests.models
-    ]
+    planned = plan_all(given, offline)
+    require_planned(item for _, item in planned)
     if config_only:
         text = to_yaml(_config_of_all([item for _, item in planned]))
     else:
         text = "---\n".join(object_yaml(item) for item in _objects(given, planned))
     click.echo(text, nl=False)
-
-
-def plan_or_refuse(files: Files, file: str, model: ModelDeployment, offline: bool) -> Planned:
-    """Return the plan of one of the models.
-
-    Raises:
-        FaultsFoundError: The model cannot be planned.
-        NoPlanFits: No candidate carries it.
-    """
-    planned = plan_model(model, files.manifests.catalog, offline=offline)
-    if isinstance(planned, tuple):
-        raise FaultsFoundError(files.locate(file, model.name, planned))
-    if isinstance(planned.answer, NoPlan):
-        raise NoPlanFits(f"{file}: no candidate carries {model.name}\n{planned.answer}")
-    return planned
 
 
 def render_objects(planned: Planned) -> list[dict[str, Any]] | Fault:
@@ -92,10 +68,10 @@ def render_objects(planned: Planned) -> list[dict[str, Any]] | Fault:
         The objects, or what the model lacks to be served on a cluster.
 
     Raises:
-        FreeholdError: What was rendered is refused by Ray's or vLLM's schema; a bug of ours.
+        RenderingRefused: By Ray's or vLLM's schema.
     """
     model, plan = planned.model, _plan(planned)
-    _check(model_serve_config(model, plan), model.name)
+    require_accepted(model_serve_config(model, plan))
     return model_objects(model, plan, model.metadata.namespace or _NAMESPACE)
 
 
@@ -118,22 +94,14 @@ def _config_of_all(planned: list[Planned]) -> dict[str, Any]:
     """Return one Serve config; several models answer below their names."""
     several = len(planned) > 1
     found = [
-        model_application(item.model, _plan(item), f"/{item.model.name}" if several else "/")
+        serve_application(
+            item.model, _plan(item), route_prefix=f"/{item.model.name}" if several else "/"
+        )
         for item in planned
     ]
     config = serve_config(application for application in found if application)
-    _check(config, ", ".join(item.model.name for item in planned))
+    require_accepted(config)
     return config
-
-
-def _check(config: dict[str, Any], names: str) -> None:
-    faults = check_serve_config(config)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise FreeholdError(
-            f"the Serve config of {names} is refused; this is a bug in Freehold, "
-            f"please report it with the manifest:\n{listed}"
-        )
 
 
 def _plan(planned: Planned) -> Plan:

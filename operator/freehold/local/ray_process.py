@@ -120,9 +120,8 @@ class RayProcess:
             "RAY_DISABLE_IMPORT_WARNING": "1",
             # Ray's housekeeping shares the cores with the engine here, and while a core is taken
             # from one tensor-parallel worker the others wait: it looks twice a second instead of
-            # ten times, and keeps no idle workers beside those that serve
+            # ten times
             "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-            "RAY_num_workers_soft_limit": "3",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -10,7 +10,7 @@ from typing import Any
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.catalog.builtin import Catalog
-from freehold.compose import Manifests, Planned, plan_model
+from freehold.compose import Manifests, Planned, plan_model, require_accepted
 from freehold.errors import ManifestInvalid, NoPlanFits, WeightsUnavailable
 from freehold.manifest_files import read_valid
 from freehold.plan.accelerator import Accelerator, resolve_class
@@ -18,7 +18,6 @@ from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question
 from freehold.render.request_path import RequestPath
 from freehold.render.scaling import Pace, replica_bounds
-from freehold.render.schema import check_serve_config
 from freehold.render.serve_config import serve_application, serve_config, server_deployment_name
 from freehold.render.weights_location import weights_location
 
@@ -88,7 +87,8 @@ def load(paths: Iterable[Path], choices: Choices) -> tuple[Served, ...]:
     # on a Ray that others use too the root is theirs to take
     several = len(planned) > 1 or choices.path == "stock"
     served = tuple(_served(item, several, choices) for item in planned)
-    _check([item.application for item in served if item.application is not None])
+    applications = [item.application for item in served if item.application is not None]
+    require_accepted(serve_config(applications))
     return served
 
 
@@ -160,16 +160,9 @@ def _served(planned: Planned, several: bool, choices: Choices) -> Served:
     application = serve_application(
         model,
         planned.answer,
-        weights=weights_location(model.spec.model.source),
         route_prefix=f"/{model.name}" if several else "/",
         path=choices.path,
         code=choices.code,
         pace=choices.pace,
     )
     return Served(model, planned.answer, application)
-
-
-def _check(applications: list[dict[str, Any]]) -> None:
-    faults = check_serve_config(serve_config(applications))
-    if faults:
-        raise ManifestInvalid("\n".join(str(fault) for fault in faults))

@@ -11,20 +11,11 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.ray_service import ray_service
 from freehold.render.serve_config import serve_application, serve_config, to_yaml
-from freehold.render.weights_location import weights_location
-
-
-def model_application(
-    model: ModelDeployment, plan: Plan, route_prefix: str = "/"
-) -> dict[str, Any] | None:
-    """Return the Serve application of a model, its weights where its source has them."""
-    weights = weights_location(model.spec.model.source)
-    return serve_application(model, plan, weights=weights, route_prefix=route_prefix)
 
 
 def model_serve_config(model: ModelDeployment, plan: Plan) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = model_application(model, plan)
+    application = serve_application(model, plan)
     return serve_config([application] if application else [])
 
 

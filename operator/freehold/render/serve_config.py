@@ -22,6 +22,7 @@ from freehold.render.request_path import (
     front_deployment,
 )
 from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
+from freehold.render.weights_location import weights_location
 
 IMPORT_PATH = "ray.serve.llm:build_openai_app"
 SERVER_CLASS = "freehold.serving.server.FreeholdServer"
@@ -41,7 +42,6 @@ def serve_application(
     model: ModelDeployment,
     plan: Plan,
     *,
-    weights: str,
     route_prefix: str = "/",
     path: RequestPath = "direct",
     code: str | None = None,
@@ -52,7 +52,6 @@ def serve_application(
     Args:
         model: The model.
         plan: Its plan.
-        weights: Where the engine finds the weights: a hub id, a local path or a bucket's URL.
         route_prefix: Path under which it answers.
         path: The way of a request to the engine.
         code: URI of the archive with our server class, where engines do not find it installed.
@@ -64,7 +63,7 @@ def serve_application(
         "name": model.name,
         "route_prefix": route_prefix,
         "import_path": IMPORT_PATH,
-        "args": {"llm_configs": [_llm_config(model, plan, weights)]},
+        "args": {"llm_configs": [_llm_config(model, plan)]},
         "deployments": [
             _server(model, plan, path, pace or Pace()),
             front_deployment(path),
@@ -88,10 +87,13 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _llm_config(model: ModelDeployment, plan: Plan, weights: str) -> dict[str, Any]:
+def _llm_config(model: ModelDeployment, plan: Plan) -> dict[str, Any]:
     args = (model.spec.engine.args if model.spec.engine else None) or {}
     config: dict[str, Any] = {
-        "model_loading_config": {"model_id": model.served_name, "model_source": weights},
+        "model_loading_config": {
+            "model_id": model.served_name,
+            "model_source": weights_location(model.spec.model.source),
+        },
         "engine_kwargs": engine_kwargs(plan, args, model.spec.model.revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,

@@ -152,3 +152,9 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
     view.show([a_view(chat, "Ready")])
     output = capsys.readouterr().out
     assert output.splitlines() == ["chat: loading the engine (0 s)", "chat: ready (0 s)"]
+
+
+def test_figures_of_load_are_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not LiveView().shows_load
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert LiveView().shows_load

@@ -80,7 +80,7 @@ def test_a_wrong_manifest_is_not_rendered() -> None:
 
 def test_a_config_that_ray_would_refuse_is_called_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     fault = Fault("applications[0].nonsense", "unknown field 'nonsense'", "name")
-    monkeypatch.setattr("freehold.cli.render.check_serve_config", lambda _: (fault,))
+    monkeypatch.setattr("freehold.compose.check_serve_config", lambda _: (fault,))
     result = freehold("render", example("llama-3.1-8b"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert "a bug in Freehold" in result.stderr

@@ -47,6 +47,7 @@ class World:
         said: Sentences for the user.
         asked: Base URL and name of each probe.
         trouble: What a probe answers; "" for a token.
+        joined: How often an engine was told to have come up.
     """
 
     def __init__(self, *models: Served, logs: Path | None = None) -> None:
@@ -55,6 +56,7 @@ class World:
         self.said: list[str] = []
         self.asked: list[tuple[str, str]] = []
         self.trouble = ""
+        self.joined = 0
         self.session = Session(
             self.serve,
             ENDPOINT,
@@ -64,6 +66,7 @@ class World:
             say=self.said.append,
             clock=lambda: self.now,
             probe=self._probe,
+            joined=self._join,
         )
         if models:
             self.session.apply(models)
@@ -71,6 +74,9 @@ class World:
     def _probe(self, url: str, name: str) -> str:
         self.asked.append((url, name))
         return self.trouble
+
+    def _join(self) -> None:
+        self.joined += 1
 
     def tells(
         self, served: Served, status: str, *replicas: str, target: int = 1, message: str = ""

@@ -98,6 +98,20 @@ def test_a_new_engine_is_asked_once_and_one_that_joins_it_is_not(chat: Served) -
     assert len(world.asked) == 1
 
 
+def test_each_engine_that_comes_up_is_told_once(chat: Served) -> None:
+    world = World(chat)
+    world.step(chat, "DEPLOYING", "a STARTING")
+    assert world.joined == 0
+    for _ in range(3):
+        world.step(chat, "RUNNING", "a")
+    assert world.joined == 1
+    for _ in range(2):
+        world.step(chat, "RUNNING", "a", "b")
+    assert world.joined == 2
+    world.step(chat, "RUNNING", "b")
+    assert world.joined == 2
+
+
 def test_engines_that_are_all_new_are_asked_again(chat: Served) -> None:
     world = World(chat)
     world.step(chat, "RUNNING", "a")

@@ -18,7 +18,6 @@ from freehold.plan.plan import Plan
 from freehold.render.objects import model_objects
 from freehold.render.request_path import RequestPath
 from freehold.render.serve_config import serve_application, serve_config
-from freehold.render.weights_location import weights_location
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
@@ -105,8 +104,7 @@ def two_nodes() -> Planned:
 def config_of(item: Planned, path: RequestPath = "direct") -> dict[str, Any]:
     """Return the Serve config of one model."""
     model, plan = item
-    weights = weights_location(model.spec.model.source)
-    application = serve_application(model, plan, weights=weights, path=path)
+    application = serve_application(model, plan, path=path)
     return serve_config([application] if application else [])
 
 

@@ -63,7 +63,7 @@ def test_the_pace_is_the_callers() -> None:
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])
 def test_a_model_without_replicas_has_no_application(spec: dict[str, Any]) -> None:
     item = planned(**spec)
-    assert serve_application(*item, weights="x") is None
+    assert serve_application(*item) is None
     assert config_of(item)["applications"] == []
 
 
