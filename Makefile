@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-MODELS ?= /var/tmp/freehold
+# where the example manifest looks for the demo model
+MODELS := /var/tmp/freehold
 LOCK := $(UV) pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 

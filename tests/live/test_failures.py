@@ -48,12 +48,16 @@ def test_a_model_that_does_not_load_is_reported_in_the_engines_words(
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     file = manifest(tmp_path, "broken", broken)
-    with Run([str(file), "--port", str(free_port())]) as run:
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    with Run([str(file), "--port", str(free_port())], environment=state) as run:
         eventually("it ends", lambda: run.process.poll() is not None, HEALING_SECONDS)
         assert run.process.returncode == 6
         assert "error: broken does not start: " in run.text
         assert "SafetensorError" in run.text
         assert "Traceback" not in run.text
+        logs = tmp_path / "state" / "freehold" / "logs"
+        assert f"; logs: {logs}" in run.text
+        assert any("SafetensorError" in log.read_text() for log in logs.glob("worker-*"))
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from freehold.cli.live_view import LiveView
-from freehold.errors import FreeholdError
+from freehold.errors import EngineFailed, FreeholdError, RayUnavailable
 from freehold.local.machine import (
     Demand,
     require_port,
@@ -151,13 +151,16 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
         logs=ray.logs,
         http_options={"host": options.host, "port": options.port},
         say=view.say,
-        joined=ray.note_segments,
+        moved=ray.take_stock,
     )
     try:
         view.say("starting Ray")
         ray.start()
         session.wait_for_ray(ray.require_alive, RAY_START_SECONDS, stop.is_set)
         supervise(session, view, options, models, stop, ray.require_alive)
+    except (EngineFailed, RayUnavailable) as error:
+        kept = ray.keep_logs()
+        raise type(error)(f"{error}; logs: {kept}" if kept else str(error)) from error
     finally:
         view.stop("stopping")
         rest.close()

@@ -9,6 +9,7 @@ import secrets
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ _TEMPORARY = "/tmp"
 _PREFIX = "fh-"
 # Holds the process id of the session that the folder belongs to.
 _OWNER = "owner"
-# Names the shared memory of its engines, a path a line.
+# Names the shared memory of its engines, one a line.
 _SEGMENTS = "segments"
 # What every process of our Ray finds first: what it does at its start, and the server class.
 _STARTUP = str(Path(__file__).parent / "startup")
@@ -73,7 +74,7 @@ class RayProcess:
     this process knows. It dies with this process, whatever ends it.
     """
 
-    def __init__(self, *, cpus: int, environment: dict[str, str], debug: bool = False) -> None:
+    def __init__(self, *, cpus: int, environment: dict[str, str]) -> None:
         """Choose ports, a token and a folder; nothing is started yet."""
         self.token = secrets.token_hex(24)
         self.ports = Ports(*free_ports(LOOPBACK, 8))
@@ -83,7 +84,6 @@ class RayProcess:
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TEMPORARY))
         (self.folder / _OWNER).write_text(str(os.getpid()))
         self._cpus = cpus
-        self._debug = debug
         self._environment = {**os.environ, **environment}
         self._environment |= self._own_environment() | self._haproxy_environment()
         self._process: subprocess.Popen[bytes] | None = None
@@ -193,19 +193,47 @@ class RayProcess:
         minute, while whoever pressed Ctrl-C waits.
         """
         if self._process is not None:
-            self.note_segments()
-            _end_all(self._family())
-            _end_all(self._family())
+            self.take_stock()
+            _ask_to_end(self._family())
+            # an engine that was still starting may have made more in the meantime
+            self.take_stock()
+            _end(self._family())
             self._process.wait()
             self._process = None
             remove_segments(_noted(self.folder))
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def note_segments(self) -> None:
-        """Note what shared memory the engines have now, which they may not live to remove."""
-        now = segments_of(process.pid for process in self._family())
-        lines = sorted(str(path) for path in now | set(_noted(self.folder)))
-        (self.folder / _SEGMENTS).write_text("\n".join(lines))
+    def take_stock(self) -> None:
+        """Note what shared memory the engines have, and let go of those that have ended.
+
+        An engine that is killed does not remove its shared memory, and one whose parent is gone
+        has become a child of this process, which must take note of its end.
+        """
+        family = self._family()
+        names = segments_of(process.pid for process in family) | set(_noted(self.folder))
+        (self.folder / _SEGMENTS).write_text("\n".join(sorted(names)))
+        for process in family:
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                if process.status() == psutil.STATUS_ZOMBIE and not self._is_head(process):
+                    os.waitpid(process.pid, os.WNOHANG)
+
+    def keep_logs(self) -> Path | None:
+        """Copy the logs to where they outlive this session, in place of those kept last.
+
+        Returns:
+            The folder; None when there are no logs, or no room to keep them.
+        """
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        kept = Path(state) / "freehold" / "logs"
+        shutil.rmtree(kept, ignore_errors=True)
+        try:
+            shutil.copytree(self.logs, kept, symlinks=True)
+        except OSError:
+            return None
+        return kept
+
+    def _is_head(self, process: psutil.Process) -> bool:
+        return self._process is not None and process.pid == self._process.pid
 
     def _family(self) -> set[psutil.Process]:
         """Return every process that the head started, orphans among them.
@@ -220,27 +248,37 @@ def _sweep_folders_of_the_dead() -> None:
     """Remove what sessions left that were killed before they could."""
     for owner in Path(_TEMPORARY).glob(f"{_PREFIX}*/{_OWNER}"):
         with contextlib.suppress(OSError, ValueError):
-            if not psutil.pid_exists(int(owner.read_text())):
+            if _is_ours(owner.parent) and not psutil.pid_exists(int(owner.read_text())):
                 remove_segments(_noted(owner.parent))
                 shutil.rmtree(owner.parent, ignore_errors=True)
 
 
-def _noted(folder: Path) -> list[Path]:
-    """Return the segments that a session has noted in its folder."""
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder is this user's alone, so that nobody else wrote what is in it."""
+    status = folder.lstat()
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
+    return private and status.st_uid == os.geteuid()
+
+
+def _noted(folder: Path) -> list[str]:
+    """Return the names of the segments that a session has noted in its folder."""
     with contextlib.suppress(FileNotFoundError):
-        return [Path(line) for line in (folder / _SEGMENTS).read_text().splitlines()]
+        return (folder / _SEGMENTS).read_text().splitlines()
     return []
 
 
-def _end_all(processes: set[psutil.Process]) -> None:
+def _ask_to_end(processes: set[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(list(processes), timeout=_STOP_SECONDS)
-    for process in alive:
+    psutil.wait_procs(list(processes), timeout=_STOP_SECONDS)
+
+
+def _end(processes: set[psutil.Process]) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+    psutil.wait_procs(list(processes), timeout=_STOP_SECONDS)
 
 
 def _adopt_orphans() -> None:

@@ -77,7 +77,7 @@ class Session:
         clock: Seconds that only go forward.
         probe: Takes a base URL and a model's name and returns what came instead of a token, or
             None while it still waits for one.
-        joined: Called when an engine has come up.
+        moved: Called while engines come and go.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Session:
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         probe: Callable[[str, str], str | None] | None = None,
-        joined: Callable[[], None] = lambda: None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the means; nothing is applied yet."""
         self._rest = rest
@@ -102,7 +102,8 @@ class Session:
         self._say = say
         self._clock = clock
         self._probe = probe or BackgroundProbe()
-        self._joined = joined
+        self._moved = moved
+        self._replicas: set[tuple[str, str]] = set()
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
         self._next_metrics = clock()
@@ -148,6 +149,9 @@ class Session:
         changed = restarts_replicas(before, after)
         if changed:
             self._say(f"{new.name}: replicas restart, since these changed: {', '.join(changed)}")
+            # what still answers is the old engine, until Serve calls the change done
+            if view is not None:
+                self._enter(view, "Loading")
         else:
             self._say(f"{new.name}: changed in place, no replica restarts")
 
@@ -172,6 +176,14 @@ class Session:
             if loads is not None:
                 self._take_load(view, loads.get(served.model.served_name, ModelLoad()))
             self._advance(view)
+        self._tell_moves()
+
+    def _tell_moves(self) -> None:
+        """Call ``moved`` while any engine comes or goes, and once more when all is still."""
+        replicas = {(r.id, r.state) for view in self.views.values() for r in view.state.replicas}
+        if replicas != self._replicas or any(state != "RUNNING" for _, state in replicas):
+            self._moved()
+        self._replicas = replicas
 
     def _loads(self) -> dict[str, ModelLoad] | None:
         """Return what the engines say, or None while it is too early to ask again.
@@ -210,7 +222,8 @@ class Session:
     def _prove(self, view: ModelView, running: frozenset[str]) -> None:
         """Call a model ready once a new engine has answered; those that join it are not asked."""
         if running & view.proven:
-            self._join(view, running)
+            view.proven |= running
+            self._enter(view, "Ready")
             return
         if view.phase == "Failing" and self._clock() - view.since < ASK_AGAIN_SECONDS:
             return
@@ -223,11 +236,6 @@ class Session:
             view.words = f"{trouble}; its log says: {log}" if log else trouble
             self._failed(view, f"{view.served.name} runs but does not answer: {view.words}")
             return
-        self._join(view, running)
-
-    def _join(self, view: ModelView, running: frozenset[str]) -> None:
-        if running - view.proven:
-            self._joined()
         view.proven = running
         self._enter(view, "Ready")
 
@@ -242,9 +250,7 @@ class Session:
             or " ".join(message.split())[:500]
             or "Serve does not say why"
         )
-        rest = f"; logs: {self._logs}" if self._logs else ""
-        if view.settled:
-            rest = "; the replicas that run go on answering"
+        rest = "; the replicas that run go on answering" if view.settled else ""
         self._failed(view, f"{view.served.name} does not start: {view.words}{rest}")
 
     def _failed(self, view: ModelView, sentence: str) -> None:
@@ -261,13 +267,17 @@ class Session:
             view.since = self._clock()
 
     def _logged_words(self, view: ModelView) -> str:
-        """Return the last telling error from the logs of its replicas, else of any engine.
+        """Return the last telling error from the logs of its replicas, else of its engines.
 
-        An engine is a process behind its replica: what it prints is in the worker's output.
+        An engine is a process behind its replica: what it prints is in the output of a worker,
+        whose name does not tell the model; so where there are several, it may be another's.
         """
         if self._logs is None:
             return ""
-        for pattern in (f"serve/replica_{view.served.name}_*.log", "worker-*.err", "worker-*.out"):
+        patterns = [f"serve/replica_{view.served.name}_*.log"]
+        if len(self.views) == 1:
+            patterns += ["worker-*.err", "worker-*.out"]
+        for pattern in patterns:
             for path in _newest_first(self._logs.glob(pattern)):
                 words = telling_words(path.read_text(errors="replace"))
                 if words:

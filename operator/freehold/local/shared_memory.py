@@ -17,14 +17,14 @@ _FOLDER = Path("/dev/shm")
 _MAPPED = re.compile(r"^\S+ \S+ \S+ \S+ (\d+) +/dev/shm/", re.MULTILINE)
 
 
-def segments_of(pids: Iterable[int]) -> set[Path]:
-    """Return the files in ``/dev/shm`` that these processes have mapped; none but on Linux."""
+def segments_of(pids: Iterable[int]) -> set[str]:
+    """Return the names in ``/dev/shm`` that these processes have mapped; none but on Linux."""
     inodes: set[int] = set()
     for pid in pids:
         with contextlib.suppress(OSError):
             maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
             inodes |= {int(inode) for inode in _MAPPED.findall(maps)}
-    return {path for path in _FOLDER.glob("*") if _inode(path) in inodes}
+    return {path.name for path in _FOLDER.glob("*") if _inode(path) in inodes}
 
 
 def _inode(path: Path) -> int | None:
@@ -33,8 +33,12 @@ def _inode(path: Path) -> int | None:
     return None
 
 
-def remove_segments(segments: Iterable[Path]) -> None:
-    """Remove segments whose processes have ended; those that are gone already are no fault."""
-    for segment in segments:
-        with contextlib.suppress(OSError):
-            segment.unlink(missing_ok=True)
+def remove_segments(names: Iterable[str]) -> None:
+    """Remove segments whose processes have ended; those that are gone already are no fault.
+
+    A name that leads out of ``/dev/shm`` is passed over.
+    """
+    for name in names:
+        if Path(name).name == name:
+            with contextlib.suppress(OSError):
+                (_FOLDER / name).unlink()

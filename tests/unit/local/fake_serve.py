@@ -47,7 +47,7 @@ class World:
         said: Sentences for the user.
         asked: Base URL and name of each probe.
         trouble: What a probe answers; "" for a token.
-        joined: How often an engine was told to have come up.
+        moves: How often it was told that engines come or go.
     """
 
     def __init__(self, *models: Served, logs: Path | None = None) -> None:
@@ -56,7 +56,7 @@ class World:
         self.said: list[str] = []
         self.asked: list[tuple[str, str]] = []
         self.trouble = ""
-        self.joined = 0
+        self.moves = 0
         self.session = Session(
             self.serve,
             ENDPOINT,
@@ -66,7 +66,7 @@ class World:
             say=self.said.append,
             clock=lambda: self.now,
             probe=self._probe,
-            joined=self._join,
+            moved=self._move,
         )
         if models:
             self.session.apply(models)
@@ -75,8 +75,8 @@ class World:
         self.asked.append((url, name))
         return self.trouble
 
-    def _join(self) -> None:
-        self.joined += 1
+    def _move(self) -> None:
+        self.moves += 1
 
     def tells(
         self, served: Served, status: str, *replicas: str, target: int = 1, message: str = ""

@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
@@ -36,19 +38,67 @@ def test_the_folder_is_private_and_goes_with_the_session() -> None:
     assert not ray.folder.exists()
 
 
+def left_by(folder: Path, pid: int, mode: int = 0o700) -> SharedMemory:
+    """Make the folder of a session and return a segment that it has noted."""
+    folder.mkdir(mode=mode)
+    segment = SharedMemory(create=True, size=4096)
+    (folder / "owner").write_text(str(pid))
+    (folder / "segments").write_text(segment.name)
+    return segment
+
+
 def test_what_a_killed_session_left_is_swept_and_what_a_living_one_has_stays(
     temporary: Path,
 ) -> None:
-    for name, pid in (("fh-dead", dead_process()), ("fh-alive", os.getpid())):
-        (temporary / name).mkdir()
-        (temporary / name / "owner").write_text(str(pid))
-        (temporary / f"memory-of-{name}").touch()
-        (temporary / name / "segments").write_text(str(temporary / f"memory-of-{name}"))
+    dead = left_by(temporary / "fh-dead", dead_process())
+    alive = left_by(temporary / "fh-alive", os.getpid())
     (temporary / "fh-else").mkdir()
     ray = RayProcess(cpus=1, environment={})
     left = {path.name for path in temporary.iterdir()}
     ray.stop()
-    assert left == {"fh-alive", "memory-of-fh-alive", "fh-else", ray.folder.name}
+    assert left == {"fh-alive", "fh-else", ray.folder.name}
+    assert not Path("/dev/shm", dead.name).exists()
+    assert Path("/dev/shm", alive.name).exists()
+    # this process made both, so its own tracker must be told that one is gone
+    resource_tracker.unregister(f"/{dead.name}", "shared_memory")
+    dead.close()
+    alive.close()
+    alive.unlink()
+
+
+def test_a_folder_that_others_may_have_written_is_not_believed(temporary: Path) -> None:
+    open_to_all = left_by(temporary / "fh-open", dead_process(), 0o777)
+    elsewhere = temporary / "elsewhere"
+    linked = left_by(elsewhere, dead_process())
+    (temporary / "fh-link").symlink_to(elsewhere)
+    (temporary / "fh-open").chmod(0o777)
+    RayProcess(cpus=1, environment={}).stop()
+    for folder, segment in ((temporary / "fh-open", open_to_all), (elsewhere, linked)):
+        assert folder.exists()
+        assert Path("/dev/shm", segment.name).exists()
+        segment.close()
+        segment.unlink()
+
+
+def test_logs_outlive_the_session_and_replace_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for words in ("first", "second"):
+        ray = RayProcess(cpus=1, environment={})
+        ray.logs.mkdir(parents=True)
+        (ray.logs / f"{words}.log").write_text(words)
+        kept = ray.keep_logs()
+        ray.stop()
+    assert kept.is_relative_to(tmp_path / "state")
+    assert [path.name for path in kept.iterdir()] == ["second.log"]
+
+
+def test_a_session_without_logs_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ray = RayProcess(cpus=1, environment={})
+    assert ray.keep_logs() is None
+    ray.stop()
 
 
 def test_two_sessions_share_no_port_and_no_token() -> None:

@@ -1,0 +1,43 @@
+"""Models of several files answer side by side, and an edit of one leaves the other alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.live.harness import Run, complete, eventually, free_port, load_on, manifest
+
+RESTART_SECONDS = 240.0
+
+
+def test_an_edit_that_restarts_one_model_leaves_the_other_answering(
+    tiny: Path, tmp_path: Path
+) -> None:
+    files = [manifest(tmp_path, name, tiny) for name in ("first", "second")]
+    port = free_port()
+    urls = {name: f"http://127.0.0.1:{port}/{name}/v1" for name in ("first", "second")}
+    with Run([*map(str, files), "--port", str(port)]) as run:
+        for name, url in urls.items():
+            run.says(f"{name} answers at {url}")
+            assert complete(url, name).json()["model"] == name
+        # a model is known under its own path alone
+        assert complete(urls["first"], "second").status_code == 404
+
+        with load_on(urls["second"], "second", clients=1, tokens=8) as codes:
+            manifest(
+                tmp_path,
+                "first",
+                tiny,
+                model={"source": f"file://{tiny}", "contextLength": 256},
+            )
+            run.says("first: replicas restart, since these changed: ", 30)
+            eventually(
+                "the new engine is ready",
+                lambda: run.text.count("first answers at") == 2,
+                RESTART_SECONDS,
+            )
+            assert run.text.count("first: loading the engine (0 s)") == 2
+            assert complete(urls["first"], "first").status_code == 200
+        assert codes
+        assert set(codes) == {200}
+        assert run.stop() == 0
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
