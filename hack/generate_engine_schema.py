@@ -391,8 +391,8 @@ def _reachable(root: Schema, definitions: Mapping[str, Schema]) -> list[str]:
 # Ray fills these from model_loading_config and refuses them in engine_kwargs
 # (VLLMEngineConfig.get_initialization_kwargs).
 FORBIDDEN = {
-    "model": "model_loading_config.model_source names the weights",
-    "served_model_name": "model_loading_config.model_id names the model",
+    "model": "spec.model.source names the weights",
+    "served_model_name": "spec.model.servedName names the model",
 }
 JSON_TYPES: dict[Any, str] = {
     bool: "boolean",

@@ -17,7 +17,7 @@ from freehold.api.manifest import parse_manifest
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.yaml_text import Document
 from freehold.catalog.builtin import Catalog, builtin_catalog
-from freehold.errors import RenderingRefused
+from freehold.errors import NoPlanFits, RenderingRefused
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question, make_plan
 from freehold.plan.resolve import resolve
@@ -32,10 +32,14 @@ class LocatedFault:
     file: str
     fault: Fault
 
+    @property
+    def place(self) -> str:
+        """Return file and line the way compilers do."""
+        return f"{self.file}:{self.fault.line}" if self.fault.line else self.file
+
     def __str__(self) -> str:
-        """Return the fault the way compilers do: file, line, sentence."""
-        line = f":{self.fault.line}" if self.fault.line else ""
-        return f"{self.file}{line}: {self.fault}"
+        """Return place and sentence."""
+        return f"{self.place}: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,6 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
         models += [(file, model) for model in manifest.models]
         classes += manifest.classes
         faults += [LocatedFault(file, fault) for fault in manifest.faults]
-    faults += _same_names(models)
     catalog = builtin_catalog().with_classes(classes)
     return Manifests(tuple(models), catalog, tuple(faults), documents)
 
@@ -105,16 +108,6 @@ def require_accepted(config: dict[str, Any]) -> None:
         )
 
 
-def _same_names(models: list[tuple[str, ModelDeployment]]) -> list[LocatedFault]:
-    seen: dict[str, str] = {}
-    faults = []
-    for file, model in models:
-        if seen.setdefault(model.name, file) != file:
-            found = f"{model.name!r}, which {seen[model.name]} has too"
-            faults.append(LocatedFault(file, Fault("metadata.name", found, "each name once")))
-    return faults
-
-
 def plan_model(
     model: ModelDeployment,
     catalog: Catalog,
@@ -131,7 +124,8 @@ def plan_model(
         choose: Takes the question and returns the options to consider instead of its own.
 
     Returns:
-        The plan or the planner's refusal, or the faults that keep it from being planned at all.
+        The plan or the planner's refusal, or the faults that keep it from being planned at all;
+        those of the model's source, and they alone, are at one of ``SOURCE_FIELDS``.
     """
     described = describe(model.spec.model, catalog, offline=offline)
     if isinstance(described, tuple):
@@ -142,3 +136,19 @@ def plan_model(
     if choose is not None:
         question = replace(question, options=choose(question), in_order=True)
     return Planned(model, described, question, make_plan(question))
+
+
+def refusals(planned: Iterable[Planned]) -> list[str]:
+    """Return a sentence for each model that no candidate carries, with the reasons below it."""
+    return [
+        f"no candidate carries {item.model.name}:\n{item.answer}"
+        for item in planned
+        if isinstance(item.answer, NoPlan)
+    ]
+
+
+def require_planned(planned: Iterable[Planned]) -> None:
+    """Raise ``NoPlanFits`` with the reasons when no candidate carries one of the models."""
+    sentences = refusals(planned)
+    if sentences:
+        raise NoPlanFits("\n".join(sentences))

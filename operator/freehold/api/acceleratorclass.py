@@ -8,7 +8,7 @@ from pydantic import Field
 
 from freehold.api.base import ApiModel, Rule
 from freehold.api.modeldeployment import ObjectMeta, Purchase
-from freehold.api.scalars import ObjectName, PositiveCount, Quantity, Text
+from freehold.api.scalars import DeviceCount, ObjectName, PositiveCount, PositiveQuantity, Text
 
 Amount = Annotated[
     str, Text(r"^[0-9]{1,9}(\.[0-9]{1,6})?$", 'a decimal amount in quotes, such as "6.88"', 16)
@@ -88,7 +88,7 @@ class NodeShape(ApiModel):
 
     name: ObjectName = Field(description="Name of the shape.")
     provider: str = Field(max_length=64, description="Cloud, or onprem.")
-    devices: PositiveCount = Field(description="Devices in one node.")
+    devices: DeviceCount = Field(description="Devices in one node.")
     resource_name: str | None = Field(
         default=None, max_length=317, description="Resource name, where it differs from the class."
     )
@@ -148,7 +148,7 @@ class AcceleratorClassSpec(ApiModel):
     vendor: Literal["nvidia", "amd", "intel", "google", "aws", "cpu"] | None = Field(
         default=None, description="Who makes it; cpu for workers without an accelerator."
     )
-    memory: Quantity | None = Field(
+    memory: PositiveQuantity | None = Field(
         default=None, description="Memory that one device offers, as its driver reports it."
     )
     cores: PositiveCount | None = Field(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
 from freehold.api.base import ApiModel, Rule
-from freehold.api.scalars import Count, PositiveCount, Quantity
+from freehold.api.scalars import Count, LayerCount, PositiveCount, PositiveQuantity
 
 Precision = Literal["bf16", "fp8", "mxfp4", "nvfp4", "int8", "int4"]
 
@@ -25,7 +26,7 @@ class LocalAttention(ApiModel):
     """Layers that attend only to a window of recent tokens (sliding-window or chunked)."""
 
     window: PositiveCount = Field(description="Tokens that such a layer looks back.")
-    layers: PositiveCount = Field(description="How many of the model's layers are of this kind.")
+    layers: LayerCount = Field(description="How many of the model's layers are of this kind.")
 
 
 class Experts(ApiModel):
@@ -34,14 +35,14 @@ class Experts(ApiModel):
     count: PositiveCount = Field(description="Routed experts in one layer.")
     per_token: PositiveCount = Field(description="Routed experts that one token uses.")
     intermediate_size: PositiveCount = Field(description="Width of one expert.")
-    layers: PositiveCount = Field(description="Layers that have experts; the others are dense.")
+    layers: LayerCount = Field(description="Layers that have experts; the others are dense.")
     shared: Count = Field(default=0, description="Experts in a layer that every token uses.")
 
 
 class Checkpoint(ApiModel):
     """The stored weights of a model."""
 
-    size: Quantity = Field(description="Sum of the safetensors files that the index names.")
+    size: PositiveQuantity = Field(description="Sum of the safetensors files that the index names.")
     precision: Precision = Field(description="Number format of the linear layers' weights.")
     quantization: str | None = Field(
         default=None,
@@ -84,7 +85,7 @@ class ModelArchitecture(ApiModel):
         max_length=128,
         description="The model's class, as `architectures` in its config.json names it.",
     )
-    layers: PositiveCount = Field(description="Transformer layers.")
+    layers: LayerCount = Field(description="Transformer layers.")
     hidden_size: PositiveCount = Field(description="Width of the residual stream.")
     attention_heads: PositiveCount = Field(description="Query heads in one layer.")
     key_value_heads: PositiveCount = Field(description="Key/value heads in one layer.")
@@ -112,3 +113,43 @@ class ModelDescription(ModelArchitecture):
     """An architecture together with its checkpoint: all that planning needs of a model."""
 
     checkpoint: Checkpoint = Field(description="The stored weights.")
+
+
+def _limit(field: str, most: int) -> Rule:
+    """Return the rule that a field, or one of an object that may be absent, is at most so large."""
+    parent, _, _ = field.rpartition(".")
+    absent = f"!has(self.{parent}) || " if parent else ""
+    names = [to_snake(name) for name in field.split(".")]
+
+    def holds(model: ModelDescription) -> bool:
+        value: Any = model
+        for name in names:
+            value = getattr(value, name)
+            if value is None:
+                return True
+        return bool(value <= most)
+
+    return Rule(field, f"at most {most}", f"{absent}self.{field} <= {most}", holds)
+
+
+class StatedModel(ModelDescription):
+    """A model that a user describes, within limits that only a slip of the pen exceeds.
+
+    The limits are eight times and more what any published model has. They are rules of this type
+    alone: what is read from a model's own files is judged where it is read, with their names.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *ModelArchitecture.rules,
+        _limit("hiddenSize", 1 << 20),
+        _limit("attentionHeads", 4096),
+        _limit("headDim", 4096),
+        _limit("intermediateSize", 1 << 22),
+        _limit("vocabularySize", 1 << 24),
+        _limit("latentAttention.kvLoraRank", 1 << 16),
+        _limit("latentAttention.ropeHeadDim", 4096),
+        _limit("experts.count", 1 << 14),
+        _limit("experts.perToken", 1 << 14),
+        _limit("experts.shared", 1 << 14),
+        _limit("experts.intermediateSize", 1 << 22),
+    )

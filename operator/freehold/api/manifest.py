@@ -17,6 +17,8 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import API_VERSION
 from freehold.api.partial import broken_rules, model_in, without_nulls
 
+# kubectl's, for an object that does not say
+DEFAULT_NAMESPACE = "default"
 KINDS: dict[str, type[ApiModel]] = {
     "ModelDeployment": ModelDeployment,
     "AcceleratorClass": AcceleratorClass,
@@ -29,6 +31,10 @@ _ALLOWED = {
     "int_type": "a whole number",
     "bool_type": "true or false",
 }
+
+
+# Kind, namespace and name: what no two objects share.
+Identity = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ def parse_manifest(text: str) -> Manifest:
     models: list[ModelDeployment] = []
     classes: list[AcceleratorClass] = []
     faults: list[Fault] = []
-    seen: set[tuple[str, str | None, str]] = set()
+    seen: set[Identity] = set()
     documents = tuple(yaml_text.read_documents(text))
     for document in documents:
         item, found = _parse_document(document)
@@ -73,21 +79,25 @@ def parse_object(data: Any) -> tuple[ApiModel | None, tuple[Fault, ...]]:
     return item, tuple(faults)
 
 
+def identity(item: ModelDeployment | AcceleratorClass) -> Identity:
+    """Return what tells an object from all others; a class has no namespace."""
+    if isinstance(item, AcceleratorClass):
+        return ("AcceleratorClass", "", item.name)
+    return ("ModelDeployment", item.metadata.namespace or DEFAULT_NAMESPACE, item.name)
+
+
 def _repeated(
-    item: ApiModel | None,
-    seen: set[tuple[str, str | None, str]],
-    document: yaml_text.Document,
+    item: ApiModel | None, seen: set[Identity], document: yaml_text.Document
 ) -> list[Fault]:
     """Return the fault of an object that was there before; notes the object as seen."""
     if not isinstance(item, ModelDeployment | AcceleratorClass):
         return []
-    kind = type(item).__name__
-    key = (kind, item.metadata.namespace, item.name)
+    key = identity(item)
     if key not in seen:
         seen.add(key)
         return []
     line = document.line_of(("metadata", "name"))
-    found = f"{kind} {item.name!r} a second time"
+    found = f"{key[0]} {item.name!r} a second time"
     return [Fault("metadata.name", found, "each name once in what is given", line=line)]
 
 

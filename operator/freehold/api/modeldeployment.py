@@ -7,10 +7,19 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from freehold.api.architecture import ModelDescription
+from freehold.api.architecture import StatedModel
 from freehold.api.base import ApiModel, Rule
 from freehold.api.names import OPERATOR
-from freehold.api.scalars import Count, Duration, Label, ObjectName, PositiveCount, Text
+from freehold.api.scalars import (
+    Count,
+    DeviceCount,
+    Duration,
+    Label,
+    ObjectName,
+    PositiveCount,
+    StageCount,
+    Text,
+)
 from freehold.api.status import ModelDeploymentStatus
 
 Source = Annotated[
@@ -73,7 +82,7 @@ class ModelSource(ApiModel):
     credentials: Credentials | None = Field(
         default=None, description="Credentials for a source that asks for them."
     )
-    architecture: ModelDescription | None = Field(
+    architecture: StatedModel | None = Field(
         default=None,
         description="The model's shape, only for one that neither the catalogue nor the source "
         "describes.",
@@ -93,8 +102,8 @@ class Workload(ApiModel):
 class Parallelism(ApiModel):
     """How one replica is split over devices."""
 
-    tensor: PositiveCount = Field(default=1, description="Tensor parallel size.")
-    pipeline: PositiveCount = Field(default=1, description="Pipeline parallel size.")
+    tensor: DeviceCount = Field(default=1, description="Tensor parallel size.")
+    pipeline: StageCount = Field(default=1, description="Pipeline parallel size.")
 
 
 class Candidate(ApiModel):

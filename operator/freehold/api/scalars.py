@@ -6,6 +6,7 @@ quantities stay strings, as written, so that a GitOps engine sees no difference.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,11 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"Ki": 1 << 10, "Mi": MIB, "Gi": GIB, "Ti": 1 << 40}
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_UNIT = r"(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_QUANTITY = rf"^[0-9]+(\.[0-9]+)?{_UNIT}"
+# One digit other than 0, before the point or after it; the API server's regular expressions have
+# no lookahead to say it shorter.
+_POSITIVE = rf"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*){_UNIT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,23 @@ def _whole(value: Any) -> Any:
 Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
 PositiveCount = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 
+# Bounds of what a plan walks through one by one, so that no manifest keeps the planner busy: far
+# above what exists (nodes carry 16 devices, models have 126 layers), far below what takes long.
+MOST_DEVICES = 1024
+MOST_LAYERS = 1024
+MOST_STAGES = 256
+DeviceCount = Annotated[int, Field(ge=1, le=MOST_DEVICES), BeforeValidator(_whole)]
+LayerCount = Annotated[int, Field(ge=1, le=MOST_LAYERS), BeforeValidator(_whole)]
+StageCount = Annotated[int, Field(ge=1, le=MOST_STAGES), BeforeValidator(_whole)]
+
 Duration = Annotated[
     str, Text(_DURATION, "a duration such as 2s, 500ms, 10m or 1h30m", max_length=32)
 ]
 Quantity = Annotated[
     str, Text(_QUANTITY, "an amount of bytes such as 80Gi, 81559Mi or 16G", max_length=32)
+]
+PositiveQuantity = Annotated[
+    str, Text(_POSITIVE, "an amount of bytes above 0 such as 80Gi, 81559Mi or 16G", max_length=32)
 ]
 MODEL_NAME = Text(
     r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
@@ -97,10 +114,13 @@ def duration_seconds(value: str) -> float:
 
 
 def quantity_bytes(value: str) -> int:
-    """Return the bytes of a quantity such as ``80Gi``; the value must have been validated."""
+    """Return the bytes of a quantity such as ``80Gi``; the value must have been validated.
+
+    A part of a byte counts as one, as Kubernetes rounds, so that what is above 0 stays so.
+    """
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", value)
     assert match is not None, value
-    return round(Fraction(match[1]) * _UNITS[match[2]])
+    return math.ceil(Fraction(match[1]) * _UNITS[match[2]])
 
 
 def mebibytes(size: int) -> str:

@@ -30,16 +30,21 @@ _HEARTBEAT_SECONDS = 20.0
 class LiveView:
     """Tells the user how the models are; plain lines where output is no terminal."""
 
-    def __init__(self) -> None:
-        """Open the console on standard output."""
+    def __init__(self, *, loads: bool = True) -> None:
+        """Open the console on standard output.
+
+        Args:
+            loads: Whether anybody tells how busy the engines are.
+        """
         self._console = Console(highlight=False)
+        self._loads = loads
         self._live: Live | None = None
         self._told: dict[str, tuple[Phase, float]] = {}
 
     @property
     def shows_load(self) -> bool:
         """Return whether somebody sees the figures of load: plain lines have none."""
-        return self._console.is_interactive
+        return self._loads and self._console.is_interactive
 
     def say(self, sentence: str) -> None:
         """Print a sentence above whatever moves."""
@@ -83,15 +88,20 @@ class LiveView:
                 Text(_WORDS[view.phase], style=_STYLES.get(view.phase, "")),
                 f"{time.monotonic() - view.since:.0f} s",
                 f"{view.state.running}/{view.state.target}",
-                f"{view.load.running:.0f}",
-                f"{view.load.waiting:.0f}",
-                f"{view.tokens_per_second:.0f}",
+                *self._load(view),
             )
         yield table
         if any(view.phase in ("Starting", "Loading", "Probing") for view in models):
             yield Spinner("dots", text=Text("Ctrl-C stops", style="dim"))
         else:
             yield Text("Ctrl-C stops", style="dim")
+
+    def _load(self, view: ModelView) -> tuple[str, str, str]:
+        """Return the figures of load; a dash is what nobody knows, a zero is one that was told."""
+        load = view.load
+        if not self._loads or load is None:
+            return ("-", "-", "-")
+        return f"{load.running:.0f}", f"{load.waiting:.0f}", f"{view.tokens_per_second:.0f}"
 
     def endpoints(self, session: Session) -> None:
         """Print where each model answers, and a line to paste."""

@@ -12,10 +12,9 @@ from click.shell_completion import CompletionItem
 from freehold.api.faults import Fault
 from freehold.catalog.builtin import Catalog, builtin_catalog
 from freehold.cli.output import console, manifest_arguments, offline_option
-from freehold.cli.planning import plan_all
 from freehold.compose import Planned
 from freehold.errors import NoPlanFits
-from freehold.manifest_files import read_valid
+from freehold.manifest_files import plan_all, read_valid
 from freehold.plan.accelerator import resolve_class
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option
@@ -49,7 +48,8 @@ def _complete_classes(
     freehold plan examples/llama-3.1-8b.yaml -o json | jq -r .hourlyCost.amount
         the object that the operator writes under status.plan
 
-    Exit codes: 0 planned, 2 the manifest is wrong, 3 no hardware fits.
+    Exit codes: 0 planned, 2 the manifest is wrong, 3 no hardware fits, 5 the model's files cannot
+    be read: no such folder, an incomplete download, gated, no network.
     """
 )
 @manifest_arguments()
@@ -83,7 +83,8 @@ def plan(
     """
     given = read_valid(files)
     only = tuple(_option(name, given.manifests.catalog) for name in accelerators)
-    planned = [item for _, item in plan_all(given, offline, only)]
+    choose = (lambda *_: only) if only else None
+    planned = [item for _, item in plan_all(given, offline, choose)]
     if output == "text":
         classes = _every_class(given.manifests.catalog) if everything else []
         _show(planned, classes, apart=bool(only))

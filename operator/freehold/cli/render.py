@@ -7,16 +7,19 @@ from typing import Any
 import click
 
 from freehold.api.faults import Fault
+from freehold.api.manifest import DEFAULT_NAMESPACE
 from freehold.cli.output import manifest_arguments, offline_option
-from freehold.cli.planning import plan_all, require_planned
-from freehold.compose import LocatedFault, Planned, require_accepted
-from freehold.manifest_files import FaultsFoundError, Files, read_valid
+from freehold.compose import LocatedFault, Planned, require_accepted, require_planned
+from freehold.manifest_files import (
+    FaultsFoundError,
+    Files,
+    plan_all,
+    read_valid,
+    require_names_apart,
+)
 from freehold.plan.plan import NoPlan, Plan
 from freehold.render.objects import model_objects, model_serve_config, object_yaml
 from freehold.render.serve_config import serve_application, serve_config, to_yaml
-
-# kubectl's, for an object that does not say
-_NAMESPACE = "default"
 
 
 @click.command(
@@ -35,7 +38,8 @@ _NAMESPACE = "default"
     freehold render --offline models/*.yaml > all.yaml && diff all.yaml last.yaml
         the same manifests give the same bytes, so a difference is a change
 
-    Exit codes: 0 rendered, 2 the manifest is wrong, 3 no hardware fits.
+    Exit codes: 0 rendered, 2 the manifest is wrong, 3 no hardware fits, 5 the model's files cannot
+    be read: no such folder, an incomplete download, gated, no network.
     """
 )
 @manifest_arguments()
@@ -52,6 +56,8 @@ def render(files: tuple[str, ...], config_only: bool, offline: bool) -> None:
     No cluster is asked.
     """
     given = read_valid(files)
+    if config_only:
+        require_names_apart(given)
     planned = plan_all(given, offline)
     require_planned(item for _, item in planned)
     if config_only:
@@ -72,7 +78,7 @@ def render_objects(planned: Planned) -> list[dict[str, Any]] | Fault:
     """
     model, plan = planned.model, _plan(planned)
     require_accepted(model_serve_config(model, plan))
-    return model_objects(model, plan, model.metadata.namespace or _NAMESPACE)
+    return model_objects(model, plan, model.metadata.namespace or DEFAULT_NAMESPACE)
 
 
 def _objects(files: Files, planned: list[tuple[str, Planned]]) -> list[dict[str, Any]]:
@@ -82,7 +88,7 @@ def _objects(files: Files, planned: list[tuple[str, Planned]]) -> list[dict[str,
     for file, item in planned:
         rendered = render_objects(item)
         if isinstance(rendered, Fault):
-            faults += files.locate(file, item.model.name, [rendered])
+            faults += files.locate(file, item.model, [rendered])
         else:
             objects += rendered
     if faults:

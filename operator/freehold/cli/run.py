@@ -15,7 +15,10 @@ import click
 from freehold.cli.live_view import LiveView
 from freehold.errors import EngineFailed, FreeholdError, RayUnavailable
 from freehold.local.machine import (
+    EVERYWHERE,
+    LOOPBACK,
     Demand,
+    listening_address,
     require_port,
     require_room,
     require_room_for_change,
@@ -24,7 +27,14 @@ from freehold.local.machine import (
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
 from freehold.local.session import POLL_SECONDS, SETTLED_POLL_SECONDS, Session, all_settled
-from freehold.local.shared_ray import endpoint_of, own_code_uri, ray_token, send_our_code
+from freehold.local.shared_ray import (
+    dashboard_url,
+    endpoint_of,
+    own_code_uri,
+    ray_token,
+    send_our_code,
+    take_off,
+)
 from freehold.local.unheeded import unheeded
 from freehold.local.workload import Choices, Served, load, require_access
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
@@ -44,7 +54,7 @@ class RunOptions:
     Attributes:
         files: Manifests.
         stamps: How the files were when they were read.
-        host: Address to listen on.
+        host: IPv4 address to listen on: 127.0.0.1, or 0.0.0.0 for all.
         port: Port to listen on.
         address: Dashboard of a Ray that runs already; None for one of our own.
         choices: What the manifests leave open.
@@ -56,6 +66,20 @@ class RunOptions:
     port: int
     address: str | None
     choices: Choices
+
+
+def _checked(
+    check: Callable[[str], str],
+) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a callback that turns a value over to ``check``, its ValueError into exit 2."""
+
+    def callback(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        try:
+            return None if value is None else check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
 
 
 @click.command(
@@ -72,7 +96,7 @@ class RunOptions:
 
     \b
     freehold run model.yaml --accelerator cpu
-        serves a manifest made for GPUs on this machine's cores
+        serves a manifest made for GPUs on this machine's cores, if the model is small enough
 
     \b
     freehold run model.yaml --address http://127.0.0.1:8265
@@ -82,12 +106,20 @@ class RunOptions:
     """
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default=LOOPBACK,
+    show_default=True,
+    callback=_checked(listening_address),
+    help=f"Address to listen on; {EVERYWHERE} is every address of this machine.",
+)
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to use."
 )
 @click.option(
-    "--address", help="Dashboard of a Ray cluster to serve on, instead of one of our own."
+    "--address",
+    callback=_checked(dashboard_url),
+    help="Dashboard of a Ray cluster to serve on, instead of one of our own.",
 )
 @click.option(
     "--accelerator", "accelerators", multiple=True, help="Class to use, not the manifest's own."
@@ -136,17 +168,20 @@ def stopping_on_signals() -> Iterator[threading.Event]:
 def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.Event) -> None:
     """Start a Ray of our own, serve, and take it down again."""
     require_port(options.host, options.port)
-    require_room(this_machine(), [_demand(model) for model in models])
+    require_room(this_machine(), [_demand(model, options.choices) for model in models])
     require_access(models, options.choices.offline)
     environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
     if options.choices.offline:
         environment |= {"HF_HUB_OFFLINE": "1"}
-    ray = RayProcess(cpus=_ray_cpus(models), environment=environment)
     view = LiveView()
+    if options.host != LOOPBACK:
+        view.say(_open_to_all(options))
+    ray = RayProcess(cpus=_ray_cpus(models), environment=environment)
     rest = ServeRest(ray.address, ray.token)
     session = Session(
         rest,
-        f"http://{_reachable(options.host)}:{options.port}",
+        # every address that --host allows takes in this one
+        f"http://{LOOPBACK}:{options.port}",
         metrics=ray.metrics_address if view.shows_load else None,
         logs=ray.logs,
         http_options={"host": options.host, "port": options.port},
@@ -170,7 +205,7 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
 def on_shared_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.Event) -> None:
     """Serve on a Ray that runs, beside what it serves, and take only our models off again."""
     assert options.address is not None
-    view = LiveView()
+    view = LiveView(loads=False)
     rest = ServeRest(options.address, ray_token())
     details = rest.details()
     session = Session(
@@ -181,13 +216,23 @@ def on_shared_ray(options: RunOptions, models: tuple[Served, ...], stop: threadi
         http_options=None,
         say=view.say,
     )
+    ended: FreeholdError | None = None
     try:
         send_our_code(rest)
         supervise(session, view, options, models, stop, lambda: None)
+    except FreeholdError as error:
+        ended = error
+        raise
     finally:
         view.stop("removing our models")
-        session.remove_ours()
+        names = session.views.keys() or {model.name for model in models}
+        left = take_off(session, rest, names, stop, view.say)
         rest.close()
+        if left and ended is None:
+            raise RayUnavailable(left)
+        if left:
+            # why it ended stays the error of the command
+            view.say(f"error: {left}")
 
 
 def supervise(
@@ -226,7 +271,8 @@ def _reapply(session: Session, view: LiveView, options: RunOptions) -> bool:
     try:
         models = load(options.files, options.choices)
         if options.address is None:
-            require_room_for_change(this_machine(), [_demand(model) for model in models])
+            demands = [_demand(model, options.choices) for model in models]
+            require_room_for_change(this_machine(), demands)
         session.apply(models)
     except FreeholdError as error:
         view.say(f"the change is not applied:\n{error}")
@@ -247,8 +293,20 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _demand(model: Served) -> Demand:
-    return Demand(model.name, model.plan, replica_bounds(model.model.spec)[1])
+def _demand(model: Served, choices: Choices) -> Demand:
+    return Demand(
+        model.name,
+        model.plan,
+        replica_bounds(model.model.spec)[1],
+        pinned=not choices.accelerators and _is_pinned(model),
+    )
+
+
+def _is_pinned(model: Served) -> bool:
+    """Return whether the manifest says itself how the model is split on what was chosen."""
+    hardware = model.model.spec.hardware
+    candidates = hardware.candidates if hardware is not None else ()
+    return any(item.name == model.plan.candidate and item.parallelism for item in candidates)
 
 
 def _ray_cpus(models: tuple[Served, ...]) -> int:
@@ -265,5 +323,8 @@ def _ray_cpus(models: tuple[Served, ...]) -> int:
     return cpus
 
 
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+def _open_to_all(options: RunOptions) -> str:
+    return (
+        f"--host {options.host}: whoever reaches this machine can use the models on port "
+        f"{options.port}, since the endpoint asks for no key"
+    )

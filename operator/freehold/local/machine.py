@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import shutil
 import socket
@@ -24,6 +25,8 @@ ROUTER_BYTES = 3 * GIB // 4
 # Beside the workers that the plan counts: the replica, which is the engine's server, and the
 # engine's core, each with the engine's libraries.
 REPLICA_BYTES = 7 * GIB // 4
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,46 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
     return tuple(Gpu(name, int(memory) * MIB) for name, memory in rows if memory.isdecimal())
 
 
+def listening_address(host: str) -> str:
+    """Return the IPv4 address that a host stands for, if the whole way to an engine works there.
+
+    Serve has every replica listen where the endpoint does (``start_asgi_http_server``), while its
+    HAProxy asks replicas of its own node at 127.0.0.1 alone (``haproxy.py``, ``get_localhost_ip``):
+    behind any other single address, and behind every one of IPv6, nothing would answer.
+
+    Raises:
+        ValueError: With a sentence, when there is no such address or it cannot be used.
+    """
+    allowed = f"use {LOOPBACK} (this machine alone) or {EVERYWHERE} (every address that it has)"
+    if _is_ipv6(host):
+        raise ValueError(f"{host} is an IPv6 address, which Ray Serve cannot listen on; {allowed}")
+    address = _resolved(host)
+    if address is None:
+        raise ValueError(f"{host!r} is neither an IPv4 address nor a name that has one; {allowed}")
+    if address not in (LOOPBACK, EVERYWHERE):
+        where = host if host == address else f"{host} ({address})"
+        raise ValueError(f"Ray Serve cannot listen on {where} by itself; {allowed}")
+    return address
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).version == 6
+    except ValueError:
+        return False
+
+
+def _resolved(host: str) -> str | None:
+    try:
+        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return None
+    return str(found[0][4][0]) if found else None
+
+
 def require_port(host: str, port: int) -> None:
     """Raise ``MachineUnfit`` when nothing can listen there, mostly because something does."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -130,11 +170,13 @@ class Demand:
         name: The model's name.
         plan: Its plan.
         replicas: Replicas that it may grow to.
+        pinned: Whether the manifest says how the model is split, and no plan may do otherwise.
     """
 
     name: str
     plan: Plan
     replicas: int
+    pinned: bool = False
 
     @property
     def device_bytes(self) -> float:
@@ -163,10 +205,31 @@ def require_room(machine: Machine, demands: list[Demand]) -> None:
             raise MachineUnfit(
                 f"{item.name}: one replica has {item.plan.layout.devices} workers with "
                 f"{item.plan.accelerator.cores} core(s) each and this machine has "
-                f"{machine.cores} cores; lower parallelism in spec.hardware.candidates"
+                f"{machine.cores} core(s); {_fewer_cores(item)}"
             )
     _require_memory(machine, on_cores)
     _require_gpus(machine, [item for item in demands if item.plan.accelerator.vendor != "cpu"])
+
+
+def _fewer_cores(item: Demand) -> str:
+    """Return what would take fewer cores.
+
+    A plan takes the fewest workers that hold the model: to ask for fewer of it would be in vain.
+    """
+    accelerator = item.plan.accelerator
+    ways = (
+        f"a smaller model, an AcceleratorClass of your own with more memory for each worker "
+        f"(spec: {{extends: {accelerator.name}, memory: ...}}), or a machine with more cores"
+    )
+    if item.pinned:
+        return (
+            f"lower parallelism of {item.plan.candidate} in spec.hardware.candidates, or leave it "
+            f"out to have the fewest workers planned; where those are too many, take {ways}"
+        )
+    return (
+        f"these are the fewest of {accelerator.name}, at {gib(accelerator.memory)} each, that hold "
+        f"the model and its requests: take {ways}"
+    )
 
 
 def _require_memory(machine: Machine, demands: list[Demand]) -> None:

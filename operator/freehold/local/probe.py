@@ -56,20 +56,27 @@ def _ask_until_final(call: _Call, base_url: str, model: str) -> None:
     """Ask until the engine has answered, or the way to it has had time to open."""
     end = time.monotonic() + _GRACE_SECONDS
     while True:
-        found = answers(base_url, model)
+        found = _asked(base_url, model)
         if not found.startswith(_PASSING) or time.monotonic() > end:
             call.answer = found
             return
         time.sleep(_PAUSE_SECONDS)
 
 
-def answers(base_url: str, model: str, headers: dict[str, str] | None = None) -> str:
+def _asked(base_url: str, model: str) -> str:
+    """Ask once; whatever goes wrong is an answer, since nobody sees how this thread ends."""
+    try:
+        return answers(base_url, model)
+    except Exception as error:
+        return f"the request could not be made: {type(error).__name__}: {error}"
+
+
+def answers(base_url: str, model: str) -> str:
     """Ask for one token.
 
     Args:
         base_url: The model's OpenAI base URL, such as ``http://127.0.0.1:8000/v1``.
         model: Its served name.
-        headers: Further headers, such as a key.
 
     Returns:
         "" when a token came, else what came instead.
@@ -79,7 +86,6 @@ def answers(base_url: str, model: str, headers: dict[str, str] | None = None) ->
         answer = httpx.post(
             f"{base_url}/completions",
             json=body,
-            headers=headers or {},
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
         )

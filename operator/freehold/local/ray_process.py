@@ -56,11 +56,13 @@ class Ports:
 
 
 # Ray's HAProxy template binds metrics and statistics to every address; this stands in its place,
-# turns both to the loopback address, and becomes HAProxy.
+# turns both to the loopback address, leaves the endpoint as it is, and becomes HAProxy.
 _HAPROXY = """#!/bin/sh
 for argument in "$@"; do
   case "$argument" in
-  *.cfg) sed -i -E 's/^([[:space:]]*bind )[*]?:([0-9])/\\1127.0.0.1:\\2/' "$argument" ;;
+  *.cfg)
+    sed -i -E 's/^([[:space:]]*bind )[*]?:({metrics}|{stats})\\b/\\1127.0.0.1:\\2/' "$argument"
+    ;;
   esac
 done
 exec {binary} "$@"
@@ -128,7 +130,13 @@ class RayProcess:
     def _haproxy_environment(self) -> dict[str, str]:
         """Keep what HAProxy opens on the loopback address and in our folder, which is private."""
         wrapper = self.folder / "haproxy"
-        wrapper.write_text(_HAPROXY.format(binary=shlex.quote(get_haproxy_binary())))
+        wrapper.write_text(
+            _HAPROXY.format(
+                binary=shlex.quote(get_haproxy_binary()),
+                metrics=self.ports.haproxy_metrics,
+                stats=self.ports.haproxy_stats,
+            )
+        )
         wrapper.chmod(0o700)
         return {
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),

@@ -39,10 +39,6 @@ class ServeRest:
         """Close the connections."""
         self._client.close()
 
-    def version(self) -> str:
-        """Return Ray's version."""
-        return str(self._object("/api/version").get("ray_version", ""))
-
     def details(self) -> dict[str, Any]:
         """Return what Serve says of itself and of every application (ServeInstanceDetails)."""
         return self._object(_APPLICATIONS)

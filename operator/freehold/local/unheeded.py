@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freehold.api.modeldeployment import ModelDeploymentSpec
+from freehold.api.names import OPERATOR
 from freehold.render.scaling import queue_depth
 
 
@@ -17,6 +18,11 @@ def unheeded(spec: ModelDeploymentSpec) -> tuple[str, ...]:
         "spec.model.credentials": (spec.model.credentials, "HF_TOKEN of this shell is used"),
     }
     sentences = [f"{name} has no effect here: {why}" for name, (set_, why) in said.items() if set_]
+    if spec.managed_by != OPERATOR:
+        sentences.append(
+            f"spec.managedBy has no effect here: {spec.managed_by} acts on the object in a "
+            f"cluster, and run serves it all the same"
+        )
     target = spec.autoscaling.target if spec.autoscaling else None
     if target is not None and target.time_to_first_token is not None:
         depth = queue_depth(spec)

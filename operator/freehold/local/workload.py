@@ -10,11 +10,17 @@ from typing import Any
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.catalog.builtin import Catalog
-from freehold.compose import Manifests, Planned, plan_model, require_accepted
-from freehold.errors import ManifestInvalid, NoPlanFits, WeightsUnavailable
-from freehold.manifest_files import read_valid
+from freehold.compose import LocatedFault, Planned, refusals, require_accepted
+from freehold.errors import ManifestInvalid, NoPlanFits
+from freehold.manifest_files import (
+    Files,
+    SourceFaultsError,
+    plan_all,
+    read_valid,
+    require_names_apart,
+)
 from freehold.plan.accelerator import Accelerator, resolve_class
-from freehold.plan.plan import NoPlan, Plan
+from freehold.plan.plan import Plan
 from freehold.plan.planner import Option, Question
 from freehold.render.request_path import RequestPath
 from freehold.render.scaling import Pace, replica_bounds
@@ -30,11 +36,15 @@ class Served:
         model: The model.
         plan: Its plan.
         application: Its Serve application; None for a model without replicas.
+        file: The file that it stands in.
+        files: All that was read with it.
     """
 
     model: ModelDeployment
     plan: Plan
     application: dict[str, Any] | None
+    file: str = field(compare=False)
+    files: Files = field(compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -82,29 +92,37 @@ def load(paths: Iterable[Path], choices: Choices) -> tuple[Served, ...]:
         NoPlanFits: With every candidate and why it was passed over.
         WeightsUnavailable: When a model's source is there to be read and cannot be.
     """
-    manifests = read_valid(str(path) for path in paths).manifests
-    planned = [_plan(file, model, manifests, choices) for file, model in manifests.models]
+    files = read_valid(str(path) for path in paths)
+    require_names_apart(files)
+    planned = _planned(files, choices)
     # on a Ray that others use too the root is theirs to take
     several = len(planned) > 1 or choices.path == "stock"
-    served = tuple(_served(item, several, choices) for item in planned)
+    served = tuple(_served(files, file, item, several, choices) for file, item in planned)
     applications = [item.application for item in served if item.application is not None]
     require_accepted(serve_config(applications))
     return served
 
 
-def _plan(file: str, model: ModelDeployment, manifests: Manifests, choices: Choices) -> Planned:
-    catalog = manifests.catalog
+def _planned(files: Files, choices: Choices) -> list[tuple[str, Planned]]:
+    """Return the plans of all models; what keeps any from having one is told at once."""
+    named = _named(choices.accelerators, files.manifests.catalog)
+    sentences: list[str] = []
 
-    def choose(question: Question) -> tuple[Option, ...]:
-        return _at_hand(model, question, catalog, choices)
+    def choose(model: ModelDeployment, question: Question) -> tuple[Option, ...]:
+        if named:
+            return named
+        if model.spec.hardware is None and choices.vendors == ("cpu",):
+            return _named(("cpu",), files.manifests.catalog)
+        found = _at_hand(question, choices.vendors)
+        if not found:
+            sentences.append(_not_here(model, question, choices.vendors))
+        return found
 
-    planned = plan_model(model, catalog, offline=choices.offline, choose=choose)
-    if isinstance(planned, tuple):
-        sentences = "\n".join(f"{file}: {fault}" for fault in planned)
-        from_source = all(fault.path.startswith("spec.model.") for fault in planned)
-        raise (WeightsUnavailable if from_source else ManifestInvalid)(sentences)
-    if isinstance(planned.answer, NoPlan):
-        raise NoPlanFits(f"no candidate carries {model.name}:\n{planned.answer}")
+    planned = plan_all(files, choices.offline, choose)
+    # who was left without options has its sentence already
+    sentences += refusals(item for _, item in planned if item.question.options)
+    if sentences:
+        raise NoPlanFits("\n".join(sentences))
     return planned
 
 
@@ -116,34 +134,29 @@ def require_access(models: Iterable[Served], offline: bool) -> None:
     # imported late, as its library takes longer to load than all the rest
     from freehold.sources.hub import check_access
 
-    sentences = []
+    faults: list[LocatedFault] = []
     for item in hubs:
         source = item.model.spec.model
-        faults = check_access(weights_location(source.source), source.revision, offline=offline)
-        sentences += [f"{item.name}: {fault}" for fault in faults]
-    if sentences:
-        raise WeightsUnavailable("\n".join(sentences))
+        found = check_access(weights_location(source.source), source.revision, offline=offline)
+        faults += item.files.locate(item.file, item.model, found)
+    if faults:
+        raise SourceFaultsError(faults)
 
 
-def _at_hand(
-    model: ModelDeployment, question: Question, catalog: Catalog, choices: Choices
-) -> tuple[Option, ...]:
+def _at_hand(question: Question, vendors: tuple[str, ...]) -> tuple[Option, ...]:
     """Return the options that the devices at hand can carry out."""
-    if choices.accelerators:
-        return _named(choices.accelerators, catalog)
-    if not choices.vendors:
+    if not vendors:
         return question.options
-    if model.spec.hardware is None and choices.vendors == ("cpu",):
-        return _named(("cpu",), catalog)
-    found = tuple(o for o in question.options if o.accelerator.vendor in choices.vendors)
-    if not found:
-        wanted = ", ".join(sorted({o.accelerator.name for o in question.options}))
-        raise NoPlanFits(
-            f"{model.name} asks for {wanted}, and this machine offers "
-            f"{' and '.join(choices.vendors)} only; run with --accelerator cpu, or add a candidate "
-            f"{{name: cores, accelerator: cpu}} to spec.hardware.candidates"
-        )
-    return found
+    return tuple(o for o in question.options if o.accelerator.vendor in vendors)
+
+
+def _not_here(model: ModelDeployment, question: Question, vendors: tuple[str, ...]) -> str:
+    wanted = ", ".join(sorted({o.accelerator.name for o in question.options}))
+    return (
+        f"{model.name} asks for {wanted}, and this machine offers "
+        f"{' and '.join(vendors)} only; run with --accelerator cpu, or add a candidate "
+        f"{{name: cores, accelerator: cpu}} to spec.hardware.candidates"
+    )
 
 
 def _named(names: tuple[str, ...], catalog: Catalog) -> tuple[Option, ...]:
@@ -154,7 +167,7 @@ def _named(names: tuple[str, ...], catalog: Catalog) -> tuple[Option, ...]:
     return tuple(Option(item.name, item) for item in found if isinstance(item, Accelerator))
 
 
-def _served(planned: Planned, several: bool, choices: Choices) -> Served:
+def _served(files: Files, file: str, planned: Planned, several: bool, choices: Choices) -> Served:
     assert isinstance(planned.answer, Plan)
     model = planned.model
     application = serve_application(
@@ -165,4 +178,4 @@ def _served(planned: Planned, several: bool, choices: Choices) -> Served:
         code=choices.code,
         pace=choices.pace,
     )
-    return Served(model, planned.answer, application)
+    return Served(model, planned.answer, application, file, files)

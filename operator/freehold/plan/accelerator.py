@@ -10,6 +10,10 @@ from freehold.api.acceleratorclass import AcceleratorClass, AcceleratorClassSpec
 from freehold.api.faults import Fault, unknown_name
 from freehold.api.scalars import quantity_bytes
 
+# What device plugins for RDMA networks have in their resource names: vpc.amazonaws.com/efa,
+# rdma/hca_shared_devices, networking.gke.io.networks/rdma-0.
+_RDMA = ("/efa", "rdma")
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -58,6 +62,18 @@ class Accelerator:
     def node_sizes(self) -> tuple[int, ...]:
         """Return the device counts that a node may have, ascending."""
         return tuple(sorted({shape.devices for shape in self.shapes}))
+
+    @property
+    def joins_nodes(self) -> bool:
+        """Say whether a fast network joins its nodes, so that tensor parallelism may cross them.
+
+        Machines with a fast link inside come with an RDMA network outside (InfiniBand, EFA, ICI);
+        others where a shape asks for a device of such a network. Cores share memory in a node only.
+        """
+        if self.vendor == "cpu":
+            return False
+        names = (name for shape in self.shapes for name in shape.extra_resources or ())
+        return self.fast_link or any(word in name for name in names for word in _RDMA)
 
     def cheapest(self, purchase: str, devices_per_node: int) -> Offer | None:
         """Return the lowest list price among nodes that hold ``devices_per_node`` devices."""

@@ -6,9 +6,15 @@ Each returns None, or a sentence that says what is wrong and what would be right
 from __future__ import annotations
 
 from freehold.api.architecture import ModelDescription
+from freehold.api.faults import Fault
+from freehold.api.modeldeployment import Parallelism
 from freehold.plan.accelerator import Accelerator
 from freehold.plan.engine_settings import EngineSettings
-from freehold.plan.layout import Layout
+from freehold.plan.layout import MAX_PINNED_NODES, Layout, pinned_layout
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _choices(number: int) -> str:
@@ -22,7 +28,8 @@ def heads_do_not_divide(model: ModelDescription, tensor: int) -> str | None:
     if heads % tensor == 0:
         return None
     return (
-        f"tensor parallel {tensor} does not divide the model's {heads} attention heads; "
+        f"tensor parallel {tensor} does not divide the model's "
+        f"{_counted(heads, 'attention head')}; "
         f"possible sizes: {_choices(heads)}"
     )
 
@@ -45,7 +52,8 @@ def feed_forward_does_not_divide(
     for width, what in _widths(model, settings):
         block = model.checkpoint.block_size or 1
         if width % (block * tensor) and tensor > 1:
-            units = f"{width // block} blocks of {block}" if block > 1 else f"{width} columns"
+            blocks = f"{_counted(width // block, 'block')} of {block}"
+            units = blocks if block > 1 else _counted(width, "column")
             ways = "" if what == "dense" else ", or set engine.args.enable_expert_parallel: true"
             return (
                 f"tensor parallel {tensor} does not divide the {units} of the {what} "
@@ -68,7 +76,38 @@ def fewer_layers_than_stages(model: ModelDescription, pipeline: int) -> str | No
     """Refuse more pipeline stages than the model has layers."""
     if pipeline <= model.layers:
         return None
-    return f"pipeline parallel {pipeline} is more than the model's {model.layers} layers"
+    layers = _counted(model.layers, "layer")
+    return f"pipeline parallel {pipeline} is more than the model's {layers}"
+
+
+def parallelism_fault(
+    accelerator: Accelerator, parallelism: Parallelism, path: str
+) -> Fault | None:
+    """Return why no nodes of a class carry a pinned parallelism, whatever the model; or None.
+
+    Args:
+        accelerator: The class.
+        parallelism: The user's split.
+        path: The field that it stands in.
+    """
+    tensor, largest = parallelism.tensor, accelerator.node_sizes[-1]
+    found = f"tensor {tensor}, pipeline {parallelism.pipeline}"
+    layout = pinned_layout(accelerator, tensor, parallelism.pipeline)
+    node = f"the {_counted(largest, 'device')} of a {accelerator.name} node"
+    if tensor > largest and not accelerator.joins_nodes:
+        why = f"tensor parallel {tensor} is more than {node}, and no fast network joins such nodes"
+        allowed = f"tensor parallel up to {largest}, and more devices through pipeline"
+        if accelerator.vendor != "cpu":
+            allowed += "; or a class whose nodeShapes name an RDMA device in extraResources"
+    elif layout is None:
+        why = f"tensor parallel {tensor} is no multiple of {node}"
+        allowed = f"a multiple of {largest}, or tensor parallel up to {largest}"
+    elif layout.nodes > MAX_PINNED_NODES:
+        why = f"{layout.devices} devices over {layout.nodes} nodes"
+        allowed = f"a replica on up to {MAX_PINNED_NODES} nodes; scale beyond that with replicas"
+    else:
+        return None
+    return Fault(path, f"{found}: {why}", allowed)
 
 
 def precision_is_not_supported(model: ModelDescription, accelerator: Accelerator) -> str | None:
@@ -103,11 +142,17 @@ def layout_violation(
     model: ModelDescription, settings: EngineSettings, layout: Layout
 ) -> str | None:
     """Return the first violation of a layout by the model's shape."""
+    return tensor_violation(model, settings, layout.tensor) or fewer_layers_than_stages(
+        model, layout.pipeline
+    )
+
+
+def tensor_violation(model: ModelDescription, settings: EngineSettings, tensor: int) -> str | None:
+    """Return the first violation of a tensor parallel size by the model's shape."""
     return (
-        heads_do_not_divide(model, layout.tensor)
-        or key_value_heads_do_not_divide(model, layout.tensor)
-        or feed_forward_does_not_divide(model, settings, layout.tensor)
-        or fewer_layers_than_stages(model, layout.pipeline)
+        heads_do_not_divide(model, tensor)
+        or key_value_heads_do_not_divide(model, tensor)
+        or feed_forward_does_not_divide(model, settings, tensor)
     )
 
 

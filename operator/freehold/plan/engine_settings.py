@@ -12,18 +12,59 @@ DEFAULT_MEMORY_UTILIZATION = 0.9
 # vLLM 0.29's largest default for a server (devices of 160 GiB and more); fewer only help.
 DEFAULT_BATCHED_TOKENS = 16384
 _SIXTEEN_BITS = frozenset({"auto", "float16", "bfloat16"})
+# What workers on bare cores always run with; another value beside it would not be honoured.
+DECIDED_ON_CORES: Mapping[str, Any] = {"dtype": "bfloat16", "enforce_eager": True}
 
-# Arguments that the spec has a field for, or that follow from the plan.
-OWNED_BY_PLAN = {
-    "tensor_parallel_size": "spec.hardware.candidates[].parallelism.tensor",
-    "pipeline_parallel_size": "spec.hardware.candidates[].parallelism.pipeline",
-    "max_model_len": "spec.model.contextLength",
-    "model": "spec.model.source",
-    "served_model_name": "spec.model.servedName",
-    "revision": "spec.model.revision",
-    "distributed_executor_backend": "nothing: Freehold chooses it for the hardware",
-    "data_parallel_size": "spec.replicas or spec.autoscaling: replicas are the data parallelism",
-    "nnodes": "nothing: the plan decides how many nodes a replica spans",
+_REMOVE = "Remove it from the arguments."
+_SPLIT = "spec.hardware.candidates[].parallelism"
+_PLACED = f"Freehold places the workers; {_SPLIT}.pipeline spreads a replica over nodes"
+_NO_DATA_PARALLEL = (
+    "data parallelism inside a replica is not offered; spec.replicas or spec.autoscaling gives more"
+    " replicas"
+)
+_NO_CONTEXT_PARALLEL = f"context parallelism is not offered; {_SPLIT} spreads a model over devices"
+_CACHE_IS_PLANNED = (
+    "the planner sizes the KV cache; spec.workload and spec.model.contextLength say what it must "
+    "hold, gpu_memory_utilization how much of a device the engine may take"
+)
+_ONE_PROCESS = "Freehold starts the server's processes; spec.replicas says how many replicas"
+
+# Arguments that the spec has a field for, that follow from the plan, or that would change under
+# its hands what it has counted. Each with what to do instead.
+OWNED_BY_PLAN: Mapping[str, str] = {
+    "tensor_parallel_size": f"{_SPLIT}.tensor sets it",
+    "pipeline_parallel_size": f"{_SPLIT}.pipeline sets it",
+    "max_model_len": "spec.model.contextLength sets it",
+    "model": "spec.model.source names the weights",
+    "model_weights": "spec.model.source names the weights",
+    "served_model_name": "spec.model.servedName sets it",
+    "revision": "spec.model.revision sets it",
+    "distributed_executor_backend": "Freehold sets it for the hardware",
+    "prefill_context_parallel_size": _NO_CONTEXT_PARALLEL,
+    "decode_context_parallel_size": _NO_CONTEXT_PARALLEL,
+    "data_parallel_size": _NO_DATA_PARALLEL,
+    "data_parallel_size_local": _NO_DATA_PARALLEL,
+    "data_parallel_rank": _NO_DATA_PARALLEL,
+    "data_parallel_start_rank": _NO_DATA_PARALLEL,
+    "data_parallel_address": _NO_DATA_PARALLEL,
+    "data_parallel_rpc_port": _NO_DATA_PARALLEL,
+    "data_parallel_backend": _NO_DATA_PARALLEL,
+    "data_parallel_external_lb": _NO_DATA_PARALLEL,
+    "data_parallel_hybrid_lb": _NO_DATA_PARALLEL,
+    "data_parallel_multi_port_external_lb": _NO_DATA_PARALLEL,
+    "data_parallel_supervisor_port": _NO_DATA_PARALLEL,
+    "nnodes": _PLACED,
+    "node_rank": _PLACED,
+    "master_addr": _PLACED,
+    "master_port": _PLACED,
+    "device_ids": "Ray gives each worker its device; spec.hardware.candidates[] chooses the kind",
+    "_api_process_count": _ONE_PROCESS,
+    "_api_process_rank": _ONE_PROCESS,
+    "kv_cache_memory_bytes": _CACHE_IS_PLANNED,
+    "num_gpu_blocks_override": _CACHE_IS_PLANNED,
+    "hf_overrides": "the plan follows the checkpoint's config.json; change the architecture there",
+    "spec_model": "a draft model's memory is not counted; "
+    "speculative_config: {method: ngram} needs none",
 }
 
 
@@ -34,17 +75,21 @@ class EngineSettings:
     Attributes:
         memory_utilization: Share of a device's memory that the engine may take, in (0, 1].
         kv_cache_dtype: The engine's name for the KV cache's number format.
+        dtype: The engine's name for the number format of plain weights, one of 16 bits.
         max_num_seqs: Sequences that run at once; None to let the plan decide.
         batched_tokens: Most tokens in one step.
         expert_parallel: Whether experts are spread whole over the devices.
+        lora: Whether adapters are loaded beside the model, which nothing here counts.
         given: Which of these the user wrote, for printing.
     """
 
     memory_utilization: float = DEFAULT_MEMORY_UTILIZATION
     kv_cache_dtype: str = "auto"
+    dtype: str = "auto"
     max_num_seqs: int | None = None
     batched_tokens: int = DEFAULT_BATCHED_TOKENS
     expert_parallel: bool = False
+    lora: bool = False
     given: tuple[str, ...] = ()
 
     @property
@@ -62,17 +107,68 @@ def read_engine_settings(
     for name, (field, check, allowed) in _READ.items():
         if name not in args:
             continue
-        if check(args[name]):
-            values[field] = args[name]
+        value = _whole(args[name]) if check is _is_count else args[name]
+        if check(value):
+            values[field] = value
         else:
-            faults.append(Fault(f"{path}.{name}", repr(args[name]), allowed))
+            faults.append(Fault(f"{path}.{name}", repr(value), allowed))
+    faults += _draft_model(path, args.get("speculative_config"))
     given = tuple(name for name in _READ if name in args)
-    return EngineSettings(**values, given=given), tuple(faults)
+    lora = args.get("enable_lora") is True
+    settings = EngineSettings(**values, lora=lora, given=given)
+    if settings.max_num_seqs is not None and not faults:
+        faults += batch_faults(settings, settings.max_num_seqs, f"{path}.max_num_seqs", path)
+    return settings, tuple(faults)
+
+
+def batch_faults(
+    settings: EngineSettings, sequences: int, asked_by: str, path: str = "spec.engine.args"
+) -> tuple[Fault, ...]:
+    """Return the fault of a step too small for one token of each sequence, if it is.
+
+    vLLM refuses such a pair when it starts
+    (``vllm/config/scheduler.py: SchedulerConfig.verify_max_model_len``).
+
+    Args:
+        settings: What the engine arguments say.
+        sequences: Sequences that are to run at once.
+        asked_by: The field that asks for so many.
+        path: Path of the engine arguments.
+    """
+    if sequences <= settings.batched_tokens:
+        return ()
+    name = f"{path}.max_num_batched_tokens"
+    if "max_num_batched_tokens" in settings.given:
+        allowed = f"at least {sequences} ({asked_by}): a step takes a token of each request"
+        return (Fault(name, str(settings.batched_tokens), allowed),)
+    allowed = f"at most {settings.batched_tokens}, or {name} of at least {sequences} beside it"
+    return (Fault(asked_by, str(sequences), allowed),)
+
+
+def contradiction(name: str, value: Any, decided: Any, where: str) -> Fault:
+    """Return the fault of an argument that says another thing than Freehold sets."""
+    allowed = f"{decided!r}, which Freehold sets for {where}"
+    return Fault(f"spec.engine.args.{name}", repr(value), allowed, _REMOVE)
 
 
 def _owned(path: str, name: str, value: Any) -> Fault:
-    allowed = f"it is set through {OWNED_BY_PLAN[name]}"
-    return Fault(f"{path}.{name}", repr(value), allowed, hint="Remove it from the arguments.")
+    allowed = f"no value here; {OWNED_BY_PLAN[name]}"
+    return Fault(f"{path}.{name}", repr(value), allowed, hint=_REMOVE)
+
+
+def _draft_model(path: str, value: Any) -> list[Fault]:
+    """Return the fault of speculation by a model of its own, which takes memory too."""
+    draft = value.get("model") if isinstance(value, Mapping) else None
+    if draft is None:
+        return []
+    allowed = "no value here; a draft model's memory is not counted, so only methods without one"
+    hint = "Remove it and write a method such as ngram."
+    return [Fault(f"{path}.speculative_config.model", repr(draft), allowed, hint)]
+
+
+def _whole(value: Any) -> Any:
+    """Take 1e+06, as Helm writes large numbers, for the whole number it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_share(value: Any) -> bool:
@@ -87,6 +183,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_sixteen_bits(value: Any) -> bool:
+    return value in ("auto", "half", "float16", "bfloat16")
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -94,6 +194,11 @@ def _is_flag(value: Any) -> bool:
 _READ = {
     "gpu_memory_utilization": ("memory_utilization", _is_share, "more than 0 and at most 1"),
     "kv_cache_dtype": ("kv_cache_dtype", _is_text, "a number format such as auto or fp8"),
+    "dtype": (
+        "dtype",
+        _is_sixteen_bits,
+        "auto, half, float16 or bfloat16, since the plan counts 16 bits",
+    ),
     "max_num_seqs": ("max_num_seqs", _is_count, "a whole number of at least 1"),
     "max_num_batched_tokens": ("batched_tokens", _is_count, "a whole number of at least 1"),
     "enable_expert_parallel": ("expert_parallel", _is_flag, "true or false"),

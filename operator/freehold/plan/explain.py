@@ -7,7 +7,7 @@ from freehold.api.scalars import GIB
 from freehold.plan.accelerator import Accelerator
 from freehold.plan.demand import Demand
 from freehold.plan.device_memory import DeviceMemory
-from freehold.plan.engine_settings import EngineSettings
+from freehold.plan.engine_settings import DEFAULT_MEMORY_UTILIZATION, EngineSettings
 from freehold.plan.kv_cache import KVCacheCost
 from freehold.plan.layout import Layout
 
@@ -31,8 +31,17 @@ def weights_do_not_fit(
     return (
         f"{replica(accelerator, layout)}: weights {gib(memory.weights)} and overhead "
         f"{gib(memory.overhead)} on each device are more than the {gib(memory.usable)} "
-        f"it may use ({share})"
+        f"it may use ({share}){_share_is_low(memory)}"
     )
+
+
+def _share_is_low(memory: DeviceMemory) -> str:
+    """Return what to raise first where the user gives the engine less than it takes unasked."""
+    share = round(memory.usable / memory.total, 6)  # as it was written, not as it was divided
+    if share >= DEFAULT_MEMORY_UTILIZATION:
+        return ""
+    default = f"{DEFAULT_MEMORY_UTILIZATION} unless set"
+    return f"; raise engine.args.gpu_memory_utilization from {share:g} first ({default})"
 
 
 def kv_cache_does_not_fit(
@@ -55,7 +64,7 @@ def kv_cache_does_not_fit(
         cure = f"lower spec.workload.concurrentRequests to {held}" if held else "take more devices"
     return (
         f"{replica(accelerator, layout)}: {asked} needs {gib(need)} of KV cache on each device "
-        f"and weights leave {gib(memory.left_for_kv_cache)}; {cure}"
+        f"and weights leave {gib(memory.left_for_kv_cache)}{_share_is_low(memory)}; {cure}"
     )
 
 
@@ -115,6 +124,11 @@ def notes(
             f"tensor parallel {tensor} crosses {layout.nodes} nodes: only with InfiniBand or EFA"
         )
     said += [f"engine.args.{name} is honoured: {_given(settings, name)}" for name in settings.given]
+    if settings.lora:
+        said.append(
+            "engine.args.enable_lora: the memory of adapters is not counted and the KV cache "
+            "will be smaller by it; lower spec.model.contextLength if the engine does not start"
+        )
     if max_num_seqs < demand.concurrent:
         waiting = demand.concurrent - max_num_seqs
         said.append(
@@ -128,6 +142,7 @@ def _given(settings: EngineSettings, name: str) -> str:
     values = {
         "gpu_memory_utilization": settings.memory_utilization,
         "kv_cache_dtype": settings.kv_cache_dtype,
+        "dtype": settings.dtype,
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": settings.batched_tokens,
         "enable_expert_parallel": settings.expert_parallel,

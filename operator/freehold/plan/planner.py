@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,7 +12,13 @@ from freehold.api.architecture import ModelDescription
 from freehold.api.modeldeployment import Parallelism, Workload
 from freehold.plan import explain
 from freehold.plan.accelerator import Accelerator
-from freehold.plan.constraints import hardware_violation, layout_violation
+from freehold.plan.constraints import (
+    fewer_layers_than_stages,
+    hardware_violation,
+    layout_violation,
+    parallelism_fault,
+    tensor_violation,
+)
 from freehold.plan.demand import Demand, demand_of, sequences
 from freehold.plan.device_memory import device_memory
 from freehold.plan.engine_settings import EngineSettings
@@ -22,6 +30,9 @@ from freehold.plan.layout import (
     planned_layouts,
 )
 from freehold.plan.plan import NoPlan, Plan, Rejection
+
+# What the status has room for; a class with so much memory holds more than anybody asks.
+_MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +110,67 @@ def _consider(question: Question, option: Option) -> Plan | Rejection:
     if option.parallelism is not None:
         return _pinned(question, option, demand)
     layouts = _valid(question, planned_layouts(option.accelerator))
+    plan = _first(question, option, demand, layouts)
+    if plan is not None:
+        return plan
+    largest = next(it for it in layouts if it.devices == layouts[-1].devices)
+    wider = _valid(question, layouts_across_nodes(option.accelerator))
+    better = _first(question, option, demand, wider)
+    return _rejection(question, option, demand, largest, better.layout if better else None)
+
+
+def _first(
+    question: Question, option: Option, demand: Demand, layouts: list[Layout]
+) -> Plan | None:
+    """Return the plan with the first layout whose memory suffices.
+
+    With as many stages, a larger tensor parallel size never needs more of a device. So after one
+    failure the least size that fits is found by bisection, and a class whose nodes have very many
+    divisors is planned as fast as any other.
+    """
+    least: dict[int, float] = {}
+    groups: dict[int, list[Layout]] = {}
     for layout in layouts:
+        stages = layout.pipeline
+        if layout.tensor < least.get(stages, 0):
+            continue
         plan = _try(question, option, demand, layout)
         if plan is not None:
             return plan
-    largest = next(it for it in layouts if it.devices == layouts[-1].devices)
-    wider = _valid(question, layouts_across_nodes(option.accelerator))
-    better = next((it for it in wider if _try(question, option, demand, it)), None)
-    return _rejection(question, option, demand, largest, better)
+        # the layouts stand by devices, so that those of a group stand by tensor parallel size
+        same = (groups := groups or _by_stages(layouts))[stages]
+        least[stages] = _least_that_fits(question, option, demand, same)
+    return None
+
+
+def _least_that_fits(
+    question: Question, option: Option, demand: Demand, same: list[Layout]
+) -> float:
+    """Return the least tensor parallel size that fits among layouts of as many stages, or inf."""
+
+    def fits(layout: Layout) -> bool:
+        return _try(question, option, demand, layout) is not None
+
+    if not fits(same[-1]):
+        return math.inf
+    return same[bisect_left(same, True, hi=len(same) - 1, key=fits)].tensor
+
+
+def _by_stages(layouts: list[Layout]) -> dict[int, list[Layout]]:
+    groups: dict[int, list[Layout]] = {}
+    for layout in layouts:
+        groups.setdefault(layout.pipeline, []).append(layout)
+    return groups
 
 
 def _valid(question: Question, layouts: Iterable[Layout]) -> list[Layout]:
-    model, settings = question.model, question.settings
-    return [it for it in layouts if layout_violation(model, settings, it) is None]
+    """Return the layouts that the model's shape allows, each size judged once."""
+    model, settings, tried = question.model, question.settings, tuple(layouts)
+    sizes = {it.tensor for it in tried}
+    divide = {n for n in sizes if tensor_violation(model, settings, n) is None}
+    deep = {it.pipeline for it in tried}
+    stages = {n for n in deep if fewer_layers_than_stages(model, n) is None}
+    return [it for it in tried if it.tensor in divide and it.pipeline in stages]
 
 
 def _demand(question: Question, pinned: bool) -> Demand:
@@ -132,14 +191,13 @@ def _refused_anywhere(question: Question, demand: Demand) -> str | None:
 def _pinned(question: Question, option: Option, demand: Demand) -> Plan | Rejection:
     """Judge the parallelism that the user wrote, and no other."""
     assert option.parallelism is not None
+    path = f"spec.hardware.candidates[{question.options.index(option)}].parallelism"
+    fault = parallelism_fault(option.accelerator, option.parallelism, path)
+    if fault is not None:
+        return Rejection(option.name, "InvalidParallelism", str(fault))
     tensor, pipeline = option.parallelism.tensor, option.parallelism.pipeline
     layout = pinned_layout(option.accelerator, tensor, pipeline)
-    if layout is None:
-        message = (
-            f"tensor parallel {tensor} is no multiple of the {option.accelerator.node_sizes[-1]} "
-            f"devices of a {option.accelerator.name} node; take one that is, or a smaller one"
-        )
-        return Rejection(option.name, "InvalidParallelism", message)
+    assert layout is not None  # parallelism_fault has seen to it
     violation = layout_violation(question.model, question.settings, layout)
     if violation is not None:
         return Rejection(option.name, "InvalidParallelism", violation)
@@ -176,12 +234,13 @@ def _try(question: Question, option: Option, demand: Demand, layout: Layout) -> 
         settings=settings,
         layout=layout,
         memory=memory,
-        kv_cache_tokens=cost.capacity(available, context),
+        kv_cache_tokens=min(_MOST_TOKENS, cost.capacity(available, context)),
         context_length=context,
         context_capped=demand.context is None and context < demand.limit,
         max_num_seqs=seqs,
         offer=option.accelerator.cheapest(option.purchase, layout.devices_per_node),
-        notes=explain.notes(layout, model, settings, context, demand, seqs),
+        # a note on nodes speaks of those that one tensor parallel group lies over
+        notes=explain.notes(layout.tensor_group, model, settings, context, demand, seqs),
     )
 
 

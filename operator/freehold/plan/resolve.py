@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Fault
-from freehold.api.modeldeployment import Candidate, ModelDeployment
+from freehold.api.modeldeployment import Candidate, ModelDeployment, Workload
 from freehold.plan.accelerator import Accelerator, resolve_class
-from freehold.plan.engine_settings import read_engine_settings
+from freehold.plan.demand import MOST_SEQUENCES
+from freehold.plan.engine_settings import (
+    DECIDED_ON_CORES,
+    EngineSettings,
+    batch_faults,
+    contradiction,
+    read_engine_settings,
+)
 from freehold.plan.planner import Option, Question
 
 
@@ -23,6 +31,8 @@ def resolve(
     args = (spec.engine.args if spec.engine else None) or {}
     settings, faults = read_engine_settings(args)
     options, class_faults = _options(model, classes)
+    if not faults:
+        faults = (*_planned_batch(settings, spec.workload), *_against_cores(args, options))
     if faults or class_faults:
         return (*faults, *class_faults)
     return Question(
@@ -33,6 +43,27 @@ def resolve(
         options=options,
         in_order=spec.hardware is not None,
     )
+
+
+def _planned_batch(settings: EngineSettings, workload: Workload | None) -> tuple[Fault, ...]:
+    """Return the fault of a step smaller than the sequences that the planner may let run."""
+    if settings.max_num_seqs is not None:
+        return ()  # already compared
+    if workload is not None:
+        asked_by = "spec.workload.concurrentRequests"
+        return batch_faults(settings, workload.concurrent_requests, asked_by)
+    asked_by = "the most that a plan runs at once unless max_num_seqs or spec.workload says fewer"
+    return batch_faults(settings, MOST_SEQUENCES, asked_by)
+
+
+def _against_cores(args: Mapping[str, Any], options: Iterable[Option]) -> Iterator[Fault]:
+    """Yield the arguments that workers on bare cores would not be given."""
+    where = next((it.accelerator.name for it in options if it.accelerator.vendor == "cpu"), None)
+    if where is None:
+        return
+    for name, decided in DECIDED_ON_CORES.items():
+        if args.get(name, decided) != decided:
+            yield contradiction(name, args[name], decided, f"workers of the class {where}")
 
 
 def _options(

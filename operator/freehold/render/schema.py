@@ -7,6 +7,7 @@ error would cost a rollout. The schemas in ``data/`` are made from the sources o
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib.resources
 import json
@@ -27,6 +28,7 @@ Schema = Mapping[str, Any]
 _FINITE: Final = "a finite number"
 _SHOWN: Final = 60  # characters of a value in a fault
 _LISTED: Final = 12  # names that are listed whole; of more, the nearest are
+_ALIKE: Final = 0.7  # of 1, the likeness from which a name is suggested
 _NOUNS: Final = {
     "array": "a list",
     "boolean": "true or false",
@@ -77,9 +79,27 @@ def check_engine_args(args: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Return every fault of arguments for vLLM, as Ray takes them in ``engine_kwargs``.
 
     Args:
-        args: Argument names in snake_case, with their values.
+        args: Argument names in snake_case, with their values; whole numbers may be floats.
     """
-    return _in_order([*_not_plain(args, ()), *_engine_faults(args, ())])
+    return _in_order([*_not_plain(args, ()), *_engine_faults(with_whole_numbers(args), ())])
+
+
+def with_whole_numbers(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments for vLLM with 1e+06 as 1000000 wherever only an integer is taken.
+
+    Helm writes large integers as floats, and its user has no say in it.
+    """
+    known = _schema("vllm_engine_args.json")["properties"]
+    return {name: _whole(value, known.get(name, {})) for name, value in args.items()}
+
+
+def _whole(value: Any, schema: Schema) -> Any:
+    kinds = schema.get("type", ())
+    if isinstance(value, list | tuple) and "items" in schema:
+        return [_whole(item, schema["items"]) for item in value]
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+        return value if "number" in kinds else int(value)
+    return value
 
 
 @functools.cache
@@ -208,7 +228,7 @@ def _translate(error: ValidationError, root: Schema, prefix: Path) -> Iterator[F
 
 def _unknown(path: Path, key: str, names: Iterable[str]) -> Found:
     known = sorted(name for name in names if not name.startswith("_"))
-    close = nearest(key, known)
+    close = [name for name in nearest(key, known) if _alike(key, name)]
     if len(known) <= _LISTED:
         allowed = ", ".join(known)
     elif not close:
@@ -217,6 +237,11 @@ def _unknown(path: Path, key: str, names: Iterable[str]) -> Found:
         allowed = f"{', '.join(close)} (the nearest of {len(known)} names)"
     hint = f"Did you mean {close[0]}?" if close else ""
     return _fault(path, f"unknown field {key!r}", allowed, hint)
+
+
+def _alike(word: str, name: str) -> bool:
+    """Return whether one may be meant by the other; of hundreds of names some are always near."""
+    return difflib.SequenceMatcher(None, word.casefold(), name).ratio() >= _ALIKE
 
 
 def _type_hint(value: Any, schema: Schema) -> str:

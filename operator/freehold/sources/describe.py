@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from freehold.api.architecture import ModelDescription
@@ -13,6 +13,8 @@ from freehold.render.weights_location import weights_location
 from freehold.sources.local_folder import describe_folder
 
 _SOURCE = "spec.model.source"
+# Where the faults of a source are told: the fields of the manifest that name it.
+SOURCE_FIELDS = frozenset({_SOURCE, "spec.model.revision"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ def describe(
 ) -> Described | tuple[Fault, ...]:
     """Return the model's description, or what keeps it from being known.
 
-    What the manifest says comes first, then the catalogue, then the source itself.
+    What the manifest says comes first, then the catalogue, then the source itself. A fault of one
+    of the source's files has the field that names the source as its path, for that is what the
+    reader can look up, and the file in its sentence.
 
     Args:
         model: The model as the manifest names it.
@@ -44,6 +48,19 @@ def describe(
     """
     if model.architecture is not None:
         return Described(model.architecture, "spec.model.architecture")
+    found = _described(model, catalog, offline)
+    return tuple(map(_at_field, found)) if isinstance(found, tuple) else found
+
+
+def _at_field(fault: Fault) -> Fault:
+    if fault.path in SOURCE_FIELDS:
+        return fault
+    return replace(fault, path=_SOURCE, found=f"{fault.path}: {fault.found}")
+
+
+def _described(
+    model: ModelSource, catalog: Catalog, offline: bool
+) -> Described | tuple[Fault, ...]:
     scheme = model.source.partition("://")[0]
     location = weights_location(model.source)
     if scheme == "file":

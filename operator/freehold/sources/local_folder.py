@@ -14,9 +14,11 @@ from freehold.sources.weight_files import (
     INDEX,
     MODEL_OPTIMIZER,
     SINGLE,
+    WeightFiles,
     read_object,
     weight_files,
 )
+from freehold.sources.whole_weights import least_bytes, missing_part
 
 _SOURCE = "spec.model.source"
 _POINTER = b"version https://git-lfs"
@@ -26,19 +28,25 @@ _AGAIN = "Download the model again, for instance with `hf download MODEL --local
 def describe_folder(folder: Path) -> ModelDescription | tuple[Fault, ...]:
     """Return the description of the model in ``folder``, or every fault that was found.
 
-    Read are config.json, the safetensors index (or the one model.safetensors) and, where there is
-    one, hf_quant_config.json.
+    Read are config.json, the safetensors index (or the one model.safetensors), the headers of the
+    files and, where there is one, hf_quant_config.json. Refused are files that have less in them
+    than their headers say, and files that together have less than half of what the model's shape
+    takes: the plan would rest on a download that broke off.
     """
     try:
         missing = _missing_folder(folder)
         if missing is not None:
             return (missing,)
-        config, size = _config(folder), _weight_bytes(folder)
+        config, files = _config(folder), _whole_files(folder)
+        if isinstance(config, Fault) or isinstance(files, Fault):
+            return tuple(item for item in (config, files) if isinstance(item, Fault))
+        stored = sum((folder / name).stat().st_size for name in files.names)
     except OSError as error:
         return (_unreadable(folder, error),)
-    if isinstance(config, Fault) or isinstance(size, Fault):
-        return tuple(item for item in (config, size) if isinstance(item, Fault))
-    return describe(config, size, str(folder / CONFIG))
+    found = describe(config, files.total or stored, str(folder / CONFIG))
+    if isinstance(found, ModelDescription) and stored < least_bytes(found) / 2:
+        return (_too_little(folder, files, stored, found),)
+    return found
 
 
 def _missing_folder(folder: Path) -> Fault | None:
@@ -71,36 +79,51 @@ def _read(folder: Path, name: str) -> dict[str, Any] | Fault:
     return read_object(path.read_bytes(), str(path))
 
 
-def _weight_bytes(folder: Path) -> int | Fault:
-    """Return the bytes of the weights that the engine will load."""
-    if not (folder / INDEX).exists():
-        return _single_file(folder)
-    index = _read(folder, INDEX)
-    files = index if isinstance(index, Fault) else weight_files(index, str(folder / INDEX))
+def _whole_files(folder: Path) -> WeightFiles | Fault:
+    """Return the weight files that the engine will load, once each is seen to be whole."""
+    files = _named_files(folder)
     if isinstance(files, Fault):
         return files
-    broken = [name for name in files.names if not _is_whole(folder / name)]
+    broken = [name for name in files.names if not _is_there(folder / name)]
     if broken:
         return _broken_files(folder, broken, len(files.names))
-    return files.total or sum((folder / name).stat().st_size for name in files.names)
+    for name in files.names:
+        lacks = missing_part(folder / name)
+        if lacks is not None:
+            return _incomplete(f"{folder / name} {lacks}", "a safetensors file that is whole")
+    return files
 
 
-def _single_file(folder: Path) -> int | Fault:
-    path = folder / SINGLE
-    if not path.is_file():
-        others = sorted({item.suffix for item in folder.iterdir() if item.suffix in _OTHERS})
-        found = f"neither {SINGLE} nor {INDEX} in {folder}"
-        if others:
-            found += f", but {' and '.join(others)} files"
-        return Fault(_SOURCE, found, "weights as safetensors", _CONVERT)
-    return path.stat().st_size if _is_whole(path) else _broken_files(folder, [SINGLE], 1)
+def _named_files(folder: Path) -> WeightFiles | Fault:
+    if (folder / INDEX).exists():
+        index = _read(folder, INDEX)
+        return index if isinstance(index, Fault) else weight_files(index, str(folder / INDEX))
+    if (folder / SINGLE).is_file():
+        return WeightFiles((SINGLE,), None)
+    others = sorted({item.suffix for item in folder.iterdir() if item.suffix in _OTHERS})
+    found = f"neither {SINGLE} nor {INDEX} in {folder}"
+    if others:
+        found += f", but {' and '.join(others)} files"
+    return Fault(_SOURCE, found, "weights as safetensors", _CONVERT)
 
 
+def _too_little(folder: Path, files: WeightFiles, stored: int, model: ModelDescription) -> Fault:
+    count = "1 weight file" if len(files.names) == 1 else f"{len(files.names)} weight files"
+    found = f"{count} of {stored / _GIB:.1f} GiB together in {folder}"
+    what = f"the model of its {CONFIG} in {model.checkpoint.precision}"
+    return _incomplete(found, f"at least {least_bytes(model) / _GIB:.1f} GiB for {what}")
+
+
+def _incomplete(found: str, allowed: str) -> Fault:
+    return Fault(_SOURCE, found, allowed, f"The download looks incomplete. {_AGAIN}")
+
+
+_GIB = 1 << 30
 _OTHERS = frozenset({".bin", ".pt", ".pth", ".gguf"})
 _CONVERT = "Take the safetensors version of the model, or save it anew with save_pretrained()."
 
 
-def _is_whole(path: Path) -> bool:
+def _is_there(path: Path) -> bool:
     """Return whether the file is there and no stand-in that git leaves without git-lfs."""
     if not path.is_file():
         return False

@@ -106,6 +106,10 @@ FIELD_FAULTS = {
         f"{SMALL}  replicas: 1e+300\n",
         ("spec.replicas", "1000", "less than or equal to 2147483647", 8),
     ),
+    "more stages than any replica has": (
+        hardware("{name: a, accelerator: x, parallelism: {pipeline: 257}}"),
+        ("spec.hardware.candidates[0].parallelism.pipeline", "257", "equal to 256", 10),
+    ),
     "a truth value in place of a number": (
         f"{SMALL}  replicas: true\n",
         ("spec.replicas", "true", "a whole number", 8),

@@ -55,6 +55,17 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
     assert not accepts(scalars.Quantity, text)
 
 
+@pytest.mark.parametrize("text", ["0", "0Gi", "0.0Mi", "00", "000.000Ti", "", "-1Gi", "1Gi\n"])
+def test_a_quantity_that_must_be_something_is_above_zero(text: str) -> None:
+    assert not accepts(scalars.PositiveQuantity, text)
+
+
+@pytest.mark.parametrize("text", ["1", "10Gi", "0.5Gi", "01.0", "0.0001", "00.10Mi", "1.0Ti"])
+def test_whatever_is_above_zero_is_at_least_a_byte(text: str) -> None:
+    assert accepts(scalars.PositiveQuantity, text)
+    assert scalars.quantity_bytes(text) >= 1
+
+
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0Mi"), (1, "1Mi"), (2**20, "1Mi"), (2**20 + 1, "2Mi")]
 )

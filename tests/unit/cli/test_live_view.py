@@ -143,6 +143,17 @@ def test_a_terminal_shows_a_table(chat: Served, capsys: Capture) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("known", [True, False])
+def test_figures_that_nobody_tells_are_dashes(chat: Served, capsys: Capture, known: bool) -> None:
+    load = ModelLoad(running=3, waiting=7) if known else None
+    view = LiveView(loads=not known)
+    view.show([replace(a_view(chat, "Ready"), load=load, tokens_per_second=5.0)])
+    view.stop("stopping")
+    rows = [line for line in capsys.readouterr().out.splitlines() if "1/2" in line]
+    assert rows[0].split("1/2")[1].split()[:3] == ["-", "-", "-"]
+
+
+@pytest.mark.usefixtures("terminal")
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
     chat: Served, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,3 +169,4 @@ def test_figures_of_load_are_shown_on_a_terminal_only(monkeypatch: pytest.Monkey
     assert not LiveView().shows_load
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert LiveView().shows_load
+    assert not LiveView(loads=False).shows_load

@@ -116,7 +116,7 @@ def test_a_source_that_cannot_be_read_names_the_line_and_the_field(tmp_path: Any
         "spec:\n  model:\n    source: pvc://weights/m\n"
     )
     result = freehold("plan", str(file))
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert result.stderr.startswith(f"{file}:6: spec.model.source: found a pvc:// source")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.unit.cli.command_line import EXAMPLES, example, freehold, manifest, program
+from tests.unit.local.manifests import written
 
 from freehold.api.faults import Fault
 from freehold.render.schema import check_serve_config
@@ -85,3 +87,37 @@ def test_a_config_that_ray_would_refuse_is_called_our_bug(monkeypatch: pytest.Mo
     assert (result.exit_code, result.stdout) == (1, "")
     assert "a bug in Freehold" in result.stderr
     assert str(fault) in result.stderr
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_one_serve_config_has_no_room_for_two_of_a_name(tmp_path: Path, apart: bool) -> None:
+    first = Path(example("llama-3.1-8b")).read_text()
+    second = first.replace("metadata:\n", "metadata:\n  namespace: team-b\n")
+    assert first != second
+    texts = [first, second] if apart else [f"{first}\n---\n{second}"]
+    files = written(tmp_path, *texts)
+    result = freehold("render", "--serve-config", *map(str, files))
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = rf"{files[-1]}:\d+: metadata.name: found 'llama-3-1-8b', which {files[0]}:\d+ has too"
+    assert re.match(told, result.stderr)
+    assert "bug" not in result.stderr
+    services = yaml.safe_load_all(freehold("render", *map(str, files)).stdout)
+    places = [item["metadata"]["namespace"] for item in services if item["kind"] == "RayService"]
+    assert places == ["default", "team-b"]
+
+
+def test_what_a_class_lacks_on_a_cluster_has_the_line_of_its_own_model(tmp_path: Path) -> None:
+    first = Path(example("llama-3.1-8b")).read_text()
+    second = (
+        "apiVersion: freehold.dev/v1alpha1\nkind: ModelDeployment\n"
+        "metadata: {name: llama-3-1-8b, namespace: team-b}\n"
+        "spec:\n  model: {source: hf://meta-llama/Llama-3.2-1B, contextLength: 2048}\n"
+        "  hardware: {candidates: [{name: a, accelerator: tpu-v6e-32gb}]}\n"
+    )
+    (file,) = written(tmp_path, f"{first}\n---\n{second}")
+    result = freehold("render", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    line = len(first.splitlines()) + 2
+    places = [int(word) for word in re.findall(rf"^{file}:(\d+): ", result.stderr, re.MULTILINE)]
+    assert len(places) == 1, result.stderr
+    assert places[0] > line

@@ -152,9 +152,8 @@ def test_a_gated_model_is_told_before_anything_starts(
     gated = Fault("spec.model.source", "a gated repository", "an accepted licence and HF_TOKEN")
     monkeypatch.setattr("freehold.sources.hub.check_access", lambda *_, **__: (gated,))
     (file,) = written(tmp_path, manifest())
-    told(
-        freehold("run", str(file), "--port", free_port()), 5, "chat: spec.model.source", "HF_TOKEN"
-    )
+    result = freehold("run", str(file), "--port", free_port())
+    told(result, 5, f"{file}:7: spec.model.source: found a gated repository", "HF_TOKEN")
     assert started == []
 
 
@@ -203,10 +202,25 @@ def test_ray_is_asked_for_once_all_is_well(tmp_path: Path, started: list[dict[st
 
 
 @pytest.mark.usefixtures("on")
-@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://head:10001", "http://[::1"])
-def test_an_address_that_is_no_dashboard_is_told(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "right"),
+    [
+        ("127.0.0.1:8265", "http://127.0.0.1:8265"),
+        ("ray.lan:80", "http://ray.lan:80"),
+        ("ray://head:10001", "http://127.0.0.1:8265"),
+        ("auto", "http://127.0.0.1:8265"),
+        ("", "http://127.0.0.1:8265"),
+        ("http://", "http://127.0.0.1:8265"),
+        ("http://[::1", "http://127.0.0.1:8265"),
+        ("http://head:99999", "http://127.0.0.1:8265"),
+    ],
+)
+def test_an_address_that_is_no_url_is_a_mistake_of_the_command_line(
+    tmp_path: Path, address: str, right: str
+) -> None:
     (file,) = written(tmp_path, manifest())
-    told(freehold("run", str(file), "--address", address), 7, address, "dashboard")
+    result = freehold("run", str(file), "--address", address)
+    told(result, 2, "--address", repr(address), f"write {right}\n")
 
 
 @pytest.mark.usefixtures("on")
@@ -223,6 +237,66 @@ def test_a_given_ray_is_not_judged_by_this_machine(
     (file,) = written(tmp_path, manifest(candidates="{name: a, accelerator: h100-80gb}"))
     address = f"http://127.0.0.1:{free_port()}"
     told(freehold("run", str(file), "--address", address, "--port", taken), 7, address)
+
+
+# --- where it listens
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.parametrize("host", ["", "::1", "::", "host.invalid", "192.0.2.1"])
+def test_a_host_that_cannot_be_used_is_a_mistake_of_the_command_line(
+    tmp_path: Path, host: str, started: list[dict[str, Any]]
+) -> None:
+    (file,) = written(tmp_path, manifest())
+    result = freehold("run", str(file), "--host", host, "--port", free_port())
+    told(result, 2, "--host", host, "use 127.0.0.1")
+    assert started == []
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.parametrize(
+    ("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False), ("localhost", False)]
+)
+def test_an_endpoint_for_everybody_is_told_to_have_no_key(
+    tmp_path: Path, host: str, warned: bool
+) -> None:
+    (file,) = written(tmp_path, manifest())
+    port = free_port()
+    result = freehold("run", str(file), "--host", host, "--port", port, "--offline")
+    sentence = f"--host {host}: whoever reaches this machine can use the models on port {port}"
+    assert (sentence in result.stdout) == warned
+    assert ("no key" in result.stdout) == warned
+
+
+# --- cores
+
+
+@pytest.mark.parametrize(
+    ("candidate", "options", "words"),
+    [
+        ("{name: a, accelerator: cpu, parallelism: {tensor: 4}}", (), "lower parallelism of a in"),
+        ("{name: a, accelerator: cpu}", (), "AcceleratorClass of your own"),
+        # --accelerator plans anew, whatever a candidate of the same name says
+        (
+            "{name: cpu, accelerator: cpu, parallelism: {tensor: 4}}",
+            ("--accelerator", "cpu"),
+            "AcceleratorClass of your own",
+        ),
+    ],
+)
+def test_too_few_cores_are_told_with_what_would_work(
+    tmp_path: Path,
+    on: Callable[[Machine], None],
+    candidate: str,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    on(Machine(cores=1, available_memory=900 * GIB, compiler="/usr/bin/g++"))
+    text = manifest(source="hf://meta-llama/Llama-3.2-3B", candidates=candidate)
+    (file,) = written(tmp_path, text)
+    result = freehold("run", str(file), "--port", free_port(), "--offline", *options)
+    error = told(result, 4, "this machine has 1 core(s)", words)
+    assert ("lower parallelism" in error) == words.startswith("lower")
 
 
 # --- tracebacks

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.unit.cli.command_line import EXAMPLES, example, freehold, manifest
+from tests.unit.local.manifests import written
 
 
 def starts(text: str) -> list[str]:
@@ -105,7 +108,11 @@ def test_what_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     for name in ("missing.yaml", str(folder), str(binary)):
         result = freehold("validate", name)
         assert result.exit_code == 2
-        assert result.stderr.startswith(f"{name}: the document: found a file that cannot be read (")
+        first = result.stderr.splitlines()[0]
+        assert first.startswith(f"{name}: cannot be read (")
+        assert first.endswith("); give the path of a YAML manifest, or - for standard input")
+    told = freehold("validate", "missing.yaml").stderr
+    assert "cannot be read (No such file or directory)" in told
 
 
 def test_an_unknown_class_is_told_beside_faults_of_the_fields(tmp_path: Path) -> None:
@@ -127,3 +134,70 @@ def test_an_unknown_class_is_told_beside_faults_of_the_fields(tmp_path: Path) ->
     assert f"{file}:8: spec.hardware.candidates[0].accelerator: found unknown" in result.stderr
     assert "Did you mean h100-80gb" in result.stderr
     assert f"{file}:9: spec.hardware.candidates[1].accelerator: found 7" in result.stderr
+
+
+FLOW = (
+    "{{apiVersion: freehold.dev/v1alpha1, kind: ModelDeployment, metadata: {{name: m}}, "
+    "spec: {{model: {{source: 'hf://a/b'}}, hardware: {{candidates: [{{name: a, accelerator: "
+    "{accelerator}}}]}}, engine: {{args: {{{args}}}}}}}}}"
+)
+
+
+def test_no_fault_of_a_line_hides_another() -> None:
+    args = "max_num_seqs: 0, tensor_parallel_size: 2, foo: 3"
+    result = freehold("validate", "-", text=FLOW.format(accelerator="nope", args=args))
+    assert result.exit_code == 2
+    assert sorted(starts(result.stderr)) == [
+        "standard input:1: spec.engine.args.foo",
+        # refused by the engine and by the planner, and told once
+        "standard input:1: spec.engine.args.max_num_seqs",
+        "standard input:1: spec.engine.args.tensor_parallel_size",
+        "standard input:1: spec.hardware.candidates[0].accelerator",
+    ]
+
+
+def test_json_on_one_line_is_told_as_much_as_yaml_on_many() -> None:
+    data = yaml.safe_load(FLOW.format(accelerator="nope", args="foo: 3, tensor_parallel_size: 2"))
+    one_line = starts(freehold("validate", "-", text=json.dumps(data)).stderr)
+    many = starts(freehold("validate", "-", text=yaml.safe_dump(data)).stderr)
+    fields = [sorted(line.split(": ")[1] for line in lines) for lines in (one_line, many)]
+    assert fields[0] == fields[1]
+    assert len(fields[0]) == 3
+
+
+def model_in(namespace: str | None, name: str = "chat") -> str:
+    scope = f", namespace: {namespace}" if namespace else ""
+    return (
+        "apiVersion: freehold.dev/v1alpha1\nkind: ModelDeployment\n"
+        f"metadata: {{name: {name}{scope}}}\n"
+        "spec:\n  model: {source: hf://meta-llama/Llama-3.2-1B, contextLength: 2048}\n"
+    )
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_one_name_in_two_namespaces_is_two_models(tmp_path: Path, apart: bool) -> None:
+    first, second = model_in(None), model_in("team-b")
+    texts = [first, second] if apart else [f"{first}---\n{second}"]
+    files = [str(file) for file in written(tmp_path, *texts)]
+    for command in ("validate", "plan", "render"):
+        result = freehold(command, *files)
+        assert (result.exit_code, result.stderr) == (0, ""), command
+
+
+def test_a_fault_of_the_second_namespace_has_its_own_line(tmp_path: Path) -> None:
+    second = model_in("team-b") + "  engine: {args: {foo: 1}}\n"
+    (file,) = written(tmp_path, f"{model_in(None)}---\n{second}")
+    assert starts(freehold("validate", str(file)).stderr) == [f"{file}:12: spec.engine.args.foo"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_no_namespace_is_the_default_namespace(tmp_path: Path, apart: bool) -> None:
+    first, second = model_in("default"), model_in(None)
+    texts = [first, second] if apart else [f"{first}---\n{second}"]
+    files = written(tmp_path, *texts)
+    result = freehold("validate", *map(str, files))
+    assert result.exit_code == 2
+    line = 3 if apart else 9
+    assert starts(result.stderr) == [f"{files[-1]}:{line}: metadata.name"]
+    if apart:
+        assert f"'chat', which {files[0]}:3 has too" in result.stderr

@@ -16,6 +16,7 @@ from freehold.local.machine import (
     Gpu,
     Machine,
     free_ports,
+    listening_address,
     nvidia_gpus,
     require_port,
     require_room,
@@ -89,6 +90,42 @@ def test_a_port_whose_last_connections_linger_can_be_used() -> None:
 def test_an_address_of_another_machine_is_refused_with_the_option_to_change(host: str) -> None:
     with pytest.raises(MachineUnfit, match="choose an address of this machine with --host"):
         require_port(host, 8000)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("localhost", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+    ],
+)
+def test_a_host_is_turned_into_the_address_that_serve_gets(host: str, address: str) -> None:
+    assert listening_address(host) == address
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("", "'' is neither an IPv4 address nor a name"),
+        (" ", "' ' is neither"),
+        ("host.invalid", "'host.invalid' is neither"),
+        ("a..b", "'a..b' is neither"),
+        ("127.0.0.1:8000", "is neither"),
+        ("::1", "::1 is an IPv6 address, which Ray Serve cannot listen on"),
+        ("::", ":: is an IPv6 address"),
+        ("[::1]", "is an IPv6 address"),
+        ("fe80::1%eth0", "is an IPv6 address"),
+        ("192.0.2.1", "cannot listen on 192.0.2.1 by itself"),
+        ("127.0.0.2", "cannot listen on 127.0.0.2 by itself"),
+    ],
+)
+def test_a_host_behind_which_nothing_would_answer_is_refused(host: str, words: str) -> None:
+    with pytest.raises(ValueError, match="127") as told:
+        listening_address(host)
+    assert words in str(told.value)
+    assert "use 127.0.0.1 (this machine alone) or 0.0.0.0" in str(told.value)
 
 
 def test_free_ports_are_all_different_and_free() -> None:
@@ -175,10 +212,20 @@ def test_the_compiler_is_the_one_that_cxx_names(
 def test_one_replica_must_have_its_cores(tmp_path: Path) -> None:
     demand = on_cores(tmp_path, tensor=4)
     with pytest.raises(MachineUnfit) as told:
-        require_room(replace(BIG, cores=3), [demand])
+        require_room(replace(BIG, cores=3), [replace(demand, pinned=True)])
     assert "chat: one replica has 4 workers with 1 core(s) each" in str(told.value)
-    assert "has 3 cores; lower parallelism in spec.hardware.candidates" in str(told.value)
+    assert "has 3 core(s); lower parallelism of cores in spec.hardware" in str(told.value)
     require_room(replace(BIG, cores=4), [demand])
+
+
+def test_fewer_workers_are_not_asked_of_a_plan_that_took_the_fewest(tmp_path: Path) -> None:
+    with pytest.raises(MachineUnfit) as told:
+        require_room(replace(BIG, cores=3), [on_cores(tmp_path, tensor=4)])
+    sentence = str(told.value)
+    assert "these are the fewest of cpu, at 4.0 GiB each, that hold the model" in sentence
+    assert "a smaller model, an AcceleratorClass of your own" in sentence
+    assert "{extends: cpu, memory: ...}" in sentence
+    assert "lower parallelism" not in sentence
 
 
 def test_memory_is_that_of_all_replicas_and_of_ray(tmp_path: Path) -> None:

@@ -20,11 +20,10 @@ TOKEN = '{"choices": [{"index": 0, "text": " world", "finish_reason": "length"}]
 
 def test_a_token_is_proof() -> None:
     with listening(FakeServer({ROUTE: (200, TOKEN)})) as engine:
-        assert answers(f"{engine.url}/chat/v1", "org/chat", {"X-Key": "k"}) == ""
+        assert answers(f"{engine.url}/chat/v1", "org/chat") == ""
         (request,) = engine.requests
     asked = json.loads(request.body)
     assert (asked["model"], asked["max_tokens"]) == ("org/chat", 1)
-    assert request.headers["x-key"] == "k"
     assert request.headers["content-type"] == "application/json"
 
 
@@ -99,6 +98,20 @@ def test_an_engine_that_fails_is_not_asked_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(probe, "answers", lambda *_: next(found))
     ask = probe.BackgroundProbe()
     assert wait_for(lambda: ask("u", "m")) == "HTTP 500: EngineDeadError"
+
+
+def test_whatever_goes_wrong_comes_back_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = probe.BackgroundProbe()
+    found = wait_for(lambda: ask("http://::1:8000/v1", "m"))  # no URL to httpx
+    assert found is not None
+    assert found.startswith("the request could not be made: InvalidURL: ")
+
+    def broken(*_: str) -> str:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(probe, "answers", broken)
+    words = "the request could not be made: RuntimeError: a bug"
+    assert wait_for(lambda: ask("u", "m")) == words
 
 
 def wait_for(poll: Callable[[], str | None]) -> str | None:

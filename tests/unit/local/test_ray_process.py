@@ -101,6 +101,26 @@ def test_a_session_without_logs_keeps_none(tmp_path: Path, monkeypatch: pytest.M
     ray.stop()
 
 
+def test_haproxy_shows_its_figures_to_this_machine_and_the_endpoint_to_whom_it_is_told(
+    tmp_path: Path,
+) -> None:
+    ray = RayProcess(cpus=1, environment={})
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "defaults\n    mode http\n    timeout client 1s\n    timeout server 1s\n"
+        "    timeout connect 1s\n"
+        f"frontend prometheus\n    bind :{ray.ports.haproxy_metrics}\n"
+        f"frontend stats\n    bind *:{ray.ports.haproxy_stats}\n"
+        "frontend http_frontend\n    bind *:8000\n"
+    )
+    # the real HAProxy reads what the wrapper has made of its configuration
+    subprocess.run([ray.folder / "haproxy", "-c", "-f", config], **OUTPUT)
+    ray.stop()
+    binds = [line.split()[1] for line in config.read_text().splitlines() if "bind" in line]
+    metrics, stats = ray.ports.haproxy_metrics, ray.ports.haproxy_stats
+    assert binds == [f"127.0.0.1:{metrics}", f"127.0.0.1:{stats}", "*:8000"]
+
+
 def test_two_sessions_share_no_port_and_no_token() -> None:
     first, second = (RayProcess(cpus=1, environment={}) for _ in range(2))
     ports = [*vars_of(first), *vars_of(second)]

@@ -41,7 +41,6 @@ def dashboard() -> Iterator[FakeDashboard]:
         {
             ("GET", APPLICATIONS): (200, told),
             ("PUT", APPLICATIONS): (200, ""),
-            ("GET", "/api/version"): (200, '{"version": "4", "ray_version": "2.60.0"}'),
             ("PUT", PACKAGE): (200, ""),
         }
     )
@@ -55,9 +54,8 @@ def rest(dashboard: FakeDashboard) -> Iterator[ServeRest]:
         yield client
 
 
-def test_details_and_version_are_read_with_the_token(rest: ServeRest) -> None:
+def test_details_are_read_with_the_token(rest: ServeRest) -> None:
     assert rest.details() == details(application())
-    assert rest.version() == "2.60.0"
 
 
 def test_a_config_is_put_as_it_is(rest: ServeRest, dashboard: FakeDashboard) -> None:

@@ -241,7 +241,7 @@ def test_a_replicas_own_log_comes_before_other_output(chat: Served, tmp_path: Pa
     (tmp_path / "serve").mkdir()
     (tmp_path / "serve" / "replica_chat_FreeholdServer_chat_a.log").write_text("ValueError: mine")
     (tmp_path / "worker-0a-01000000-9.err").write_text("KeyError: of another model")
-    with pytest.raises(EngineFailed, match="does not start: ValueError: mine$"):
+    with pytest.raises(EngineFailed, match=r"does not start: ValueError: mine$"):
         World(chat, logs=tmp_path).step(chat, "DEPLOYING", message=STARTS.format(""))
 
 

@@ -7,15 +7,26 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.local.serve_details import details
+from tests.unit.local.fake_serve import World
+from tests.unit.local.manifests import manifest, served
+from tests.unit.local.serve_details import application, details
 
 import freehold
 from freehold.errors import RayUnavailable
-from freehold.local.shared_ray import endpoint_of, own_code_archive, own_code_uri, ray_token
+from freehold.local import shared_ray
+from freehold.local.shared_ray import (
+    endpoint_of,
+    own_code_archive,
+    own_code_uri,
+    ray_token,
+    take_off,
+)
 
 
 def test_the_archive_is_always_the_same_bytes() -> None:
@@ -124,3 +135,100 @@ def test_serve_answers_at_the_host_of_the_dashboard(
 def test_a_ray_without_http_is_refused() -> None:
     with pytest.raises(RayUnavailable, match="proxy_location is Disabled"):
         endpoint_of(details(proxy_location="Disabled"), "http://head:8265")
+
+
+# --- our models taken off
+
+
+class Pauses(threading.Event):
+    """Counts the pauses between two tries, and lets something happen in each."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        super().__init__()
+        self.count = 0
+        self._steps: Iterator[Callable[[], object]] = iter(steps)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Do the next step instead of sleeping."""
+        self.count += 1
+        next(self._steps, lambda: None)()
+        return self.is_set()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return a Ray with a model of ours and an application of somebody else."""
+    (chat,) = served(tmp_path, manifest())
+    world = World(chat)
+    world.tells(chat, "RUNNING", "a")
+    leaves(world, "RUNNING")()
+    return world
+
+
+def leaves(world: World, status: str) -> Callable[[], None]:
+    """Return what lets the foreign application have a status."""
+    config = {"name": "theirs", "import_path": "theirs:app", "route_prefix": "/theirs"}
+    item = application("theirs", status, route="/theirs", config=config)
+
+    def tell() -> None:
+        world.serve.told["applications"]["theirs"] = item
+
+    return tell
+
+
+def taken_off(world: World, pauses: Pauses) -> str:
+    return take_off(world.session, world.serve, ["chat"], pauses, world.said.append)
+
+
+def test_our_models_are_taken_off_at_once_where_nothing_is_in_the_way(world: World) -> None:
+    pauses = Pauses()
+    pauses.set()  # by the Ctrl-C that ended the run
+    assert taken_off(world, pauses) == ""
+    names = [item["name"] for item in world.serve.configs[-1]["applications"]]
+    assert (names, pauses.count, world.said) == (["theirs"], 0, [])
+
+
+def test_our_models_are_taken_off_once_nothing_is_in_the_way(world: World) -> None:
+    leaves(world, "DELETING")()
+    pauses = Pauses(lambda: None, lambda: None, leaves(world, "RUNNING"))
+    pauses.set()
+    assert taken_off(world, pauses) == ""
+    assert pauses.count == 3
+    (sentence,) = world.said
+    assert "'theirs' on this Ray cannot be sent back unchanged" in sentence
+    assert "trying again for 60 s" in sentence
+    names = [item["name"] for item in world.serve.configs[-1]["applications"]]
+    assert names == ["theirs"]
+
+
+def test_what_stays_is_named_with_how_to_remove_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_ray, "REMOVE_SECONDS", 0.0)
+    leaves(world, "DELETING")()
+    left = taken_off(world, Pauses())
+    assert "these applications of ours stay on the Ray at http://127.0.0.1:8265" in left
+    assert "go on serving: chat (" in left
+    assert "`serve deploy -a http://127.0.0.1:8265 FILE`" in left
+    assert "/api/serve/applications/" in left
+
+
+def test_who_does_not_want_to_wait_is_told_what_stays(world: World) -> None:
+    leaves(world, "DELETING")()
+    pauses = Pauses()
+    pauses._steps = iter([pauses.set])
+    assert "go on serving: chat (" in taken_off(world, pauses)
+    assert pauses.count == 1
+
+
+def test_what_stays_is_named_where_ray_tells_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_ray, "REMOVE_SECONDS", 0.0)
+
+    def silent() -> None:
+        raise RayUnavailable("the dashboard does not answer")
+
+    monkeypatch.setattr(world.serve, "details", silent)
+    left = taken_off(world, Pauses())
+    assert "go on serving: chat (the dashboard does not answer)" in left

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.local.fake_serve import World
+from tests.unit.local.fake_serve import FakeServe, World
 from tests.unit.local.manifests import manifest, written
+from tests.unit.local.serve_details import application
 
 from freehold.cli import run
 from freehold.cli.live_view import LiveView
-from freehold.errors import RayUnavailable
+from freehold.errors import EngineFailed, RayUnavailable
+from freehold.local import shared_ray
 from freehold.local.workload import Choices, load
 
 CHOICES = Choices(vendors=("cpu",), offline=True)
@@ -135,3 +138,61 @@ def test_a_ray_that_dies_ends_the_loop(one: Run) -> None:
         run.supervise(
             one.world.session, LiveView(), one.options, one.models, threading.Event(), dead
         )
+
+
+# --- a Ray that goes on without us
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> FakeServe:
+    """Return the Ray that a run with ``--address`` serves on; it has no minute to wait."""
+    serve = FakeServe()
+    monkeypatch.setattr(run, "ServeRest", lambda *_: serve)
+    monkeypatch.setattr(run, "send_our_code", lambda _: None)
+    monkeypatch.setattr(serve, "close", lambda: None)
+    monkeypatch.setattr(shared_ray, "REMOVE_SECONDS", 0.0)
+    return serve
+
+
+def on_shared_ray(one: Run, ray: FakeServe, told: str, *replicas: str) -> None:
+    """Serve until Serve has told this, and something of others is being deleted."""
+    options = replace(one.options, address=ray.address)
+
+    def tell() -> None:
+        one.world.serve = ray
+        one.world.tells(one.models[0], told, *replicas, message="ValueError: no such layer")
+        ray.told["applications"]["theirs"] = application("theirs", "DELETING", route="/theirs")
+
+    run.on_shared_ray(options, one.models, Script(tell, nothing))
+
+
+def test_models_that_stay_behind_are_the_error(one: Run, ray: FakeServe) -> None:
+    one.file.write_text(manifest(more="  autoscaling: {minReplicas: 0, maxReplicas: 1}"))
+    one.models = load([one.file], CHOICES)
+    with pytest.raises(RayUnavailable, match=r"stay on the Ray at .* go on serving: chat \("):
+        on_shared_ray(one, ray, "RUNNING")
+
+
+def test_figures_of_load_that_only_its_owner_has_are_not_shown(
+    one: Run, ray: FakeServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    views: list[LiveView] = []
+
+    class Kept(LiveView):
+        def stop(self, sentence: str) -> None:
+            views.append(self)
+            super().stop(sentence)
+
+    monkeypatch.setattr(run, "LiveView", Kept)
+    with pytest.raises(EngineFailed):
+        on_shared_ray(one, ray, "DEPLOY_FAILED")
+    assert [view.shows_load for view in views] == [False]
+
+
+def test_why_a_run_ended_stays_its_error(
+    one: Run, ray: FakeServe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(EngineFailed, match="no such layer"):
+        on_shared_ray(one, ray, "DEPLOY_FAILED")
+    assert "error: these applications of ours stay on the Ray" in capsys.readouterr().out

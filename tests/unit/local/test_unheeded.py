@@ -29,6 +29,7 @@ def model(**spec: Any) -> ModelDeployment:
         pytest.param(
             {"endpoint": {"authentication": {"type": "APIKey"}}}, ["spec.endpoint"], id="a key"
         ),
+        pytest.param({"managedBy": "example.com/other"}, ["spec.managedBy"], id="a controller"),
         pytest.param({"rollout": {"type": "Recreate"}}, ["spec.rollout"], id="a rollout"),
         pytest.param(
             {
@@ -54,3 +55,9 @@ def model(**spec: Any) -> ModelDeployment:
 def test_each_field_without_effect_is_named(spec: dict[str, Any], want: list[str]) -> None:
     said = unheeded(model(**spec).spec)
     assert [sentence.split()[0] for sentence in said] == want
+
+
+def test_the_other_controller_is_named() -> None:
+    (sentence,) = unheeded(model(managedBy="example.com/other").spec)
+    assert "example.com/other acts on the object" in sentence
+    assert "run serves it all the same" in sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_told(
 
 
 def test_a_name_that_two_files_use_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestInvalid, match=r"1\.yaml: metadata.name: .*0\.yaml has too"):
+    with pytest.raises(ManifestInvalid, match=r"1\.yaml:4: metadata.name: .*0\.yaml:4 has too"):
         load(written(tmp_path, manifest(), manifest()), OFFLINE)
 
 
@@ -159,7 +160,7 @@ def test_a_model_that_cannot_be_had_is_told_with_its_file(
     (file,) = written(tmp_path, manifest(source=source))
     with pytest.raises(WeightsUnavailable) as told:
         load([file], OFFLINE)
-    assert str(told.value).startswith(f"{file}: spec.model.source: ")
+    assert str(told.value).startswith(f"{file}:7: spec.model.source: ")
     assert words in str(told.value)
 
 
@@ -176,3 +177,41 @@ def test_the_way_of_requests_and_our_code_reach_the_application(tmp_path: Path) 
     assert model.application["runtime_env"]["py_modules"] == ["gcs://_ray_pkg_1.zip"]
     names = [item["name"] for item in model.application["deployments"]]
     assert names == ["FreeholdServer:chat", "OpenAiIngress"]
+
+
+def test_a_name_of_two_namespaces_is_refused_since_one_ray_serve_holds_both(
+    tmp_path: Path,
+) -> None:
+    other = manifest().replace("  name: chat", "  name: chat\n  namespace: team-b")
+    with pytest.raises(ManifestInvalid) as told:
+        load(written(tmp_path, f"{manifest()}\n---\n{other}"), OFFLINE)
+    assert re.match(
+        r".*0\.yaml:16: metadata\.name: found 'chat', which .*0\.yaml:4 has too; "
+        r"allowed: each name once, whatever the namespaces",
+        str(told.value),
+    )
+
+
+def test_what_all_models_lack_is_told_at_once(tmp_path: Path) -> None:
+    first, second = manifest("a", source="file:///nope"), manifest("b", source="pvc://claim/b")
+    one, two = written(tmp_path, first, f"{manifest('c')}\n---\n{second}")
+    with pytest.raises(WeightsUnavailable) as told:
+        load([one, two], OFFLINE)
+    starts = [line.split(": found")[0] for line in str(told.value).splitlines()]
+    assert starts == [f"{one}:7: spec.model.source", f"{two}:19: spec.model.source"]
+
+
+def test_a_source_comes_before_what_carries_the_others(tmp_path: Path) -> None:
+    gpus, lost = manifest("a", candidates=GPU), manifest("b", source="file:///nope")
+    with pytest.raises(WeightsUnavailable):
+        load(written(tmp_path, gpus, lost), OFFLINE)
+
+
+def test_every_model_that_nothing_carries_is_told(tmp_path: Path) -> None:
+    big = manifest("b", source="hf://meta-llama/Llama-3.1-405B")
+    with pytest.raises(NoPlanFits) as told:
+        load(written(tmp_path, manifest("a", candidates=GPU), big), OFFLINE)
+    first, second, reason = str(told.value).splitlines()
+    assert first.startswith("a asks for h100-80gb, and this machine offers cpu only")
+    assert second == "no candidate carries b:"
+    assert reason.startswith("  cores: ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +17,13 @@ from tests.unit.plan.builders import (
     the_refusal,
 )
 
+from freehold.api.architecture import ModelDescription
+from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.accelerator import Accelerator, resolve_class
+from freehold.plan.checks import faults_of_model
 from freehold.plan.kv_cache import kv_cache_cost
+from freehold.plan.plan import NoPlan
+from freehold.plan.planner import Option, make_plan
 from freehold.plan.weights import stage_layers, weights_per_device
 
 META = "meta-llama/Llama-3.1-405B-Instruct"
@@ -26,6 +33,13 @@ MAVERICK = "meta-llama/Llama-4-Maverick-17B-128E-Instruct"
 QWEN_FP8 = "Qwen/Qwen3-235B-A22B-FP8"
 DEEPSEEK = "deepseek-ai/DeepSeek-V3"
 GIB = 1 << 30
+
+
+def one_of_each() -> ModelDescription:
+    """Return a model with one layer of one head."""
+    small = {"layers": 1, "attention_heads": 1, "key_value_heads": 1}
+    return known(EIGHT).model_copy(update=small)
+
 
 REFUSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "query heads that tensor parallel does not divide": (
@@ -42,6 +56,40 @@ REFUSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         {"model": META, "on": "gb200-186gb", "split": (6, 1)},
         "InvalidParallelism",
         ["tensor parallel 6 is no multiple of the 4 devices of a gb200-186gb node"],
+    ),
+    "tensor parallel over nodes that no fast network joins": (
+        {"model": EIGHT, "on": "l4-24gb", "split": (16, 32)},
+        "InvalidParallelism",
+        [
+            "spec.hardware.candidates[0].parallelism: found tensor 16, pipeline 32",
+            "more than the 8 devices of a l4-24gb node",
+            "allowed: tensor parallel up to 8",
+            "extraResources",
+        ],
+    ),
+    "tensor parallel over nodes of bare cores": (
+        {"model": EIGHT, "on": "cpu", "split": (32, 1)},
+        "InvalidParallelism",
+        ["the 16 devices of a cpu node", "tensor parallel up to 16"],
+    ),
+    "more nodes than any fast link joins": (
+        {"model": META, "on": "h100-80gb", "split": (32, 32)},
+        "InvalidParallelism",
+        [
+            "spec.hardware.candidates[0].parallelism: found tensor 32, pipeline 32",
+            "1024 devices over 128 nodes",
+            "up to 18 nodes",
+        ],
+    ),
+    "more stages than a single layer": (
+        {"model": one_of_each(), "on": "h100-80gb", "split": (1, 2)},
+        "InvalidParallelism",
+        ["pipeline parallel 2 is more than the model's 1 layer"],
+    ),
+    "more devices than a single head": (
+        {"model": one_of_each(), "on": "h100-80gb", "split": (2, 1)},
+        "InvalidParallelism",
+        ["the model's 1 attention head;"],
     ),
     "more stages than layers": (
         {"model": EIGHT, "on": "h100-80gb", "split": (1, 40)},
@@ -151,6 +199,77 @@ def test_replicated_heads_and_a_split_across_nodes_are_noted() -> None:
     notes = the_plan(ask(META, "h100-80gb", split=(16, 1))).notes
     assert "8 key/value heads over tensor parallel 16: each is kept twice" in notes
     assert "tensor parallel 16 crosses 2 nodes: only with InfiniBand or EFA" in notes
+
+
+def test_the_nodes_that_are_noted_are_those_of_one_tensor_parallel_group() -> None:
+    plan = the_plan(ask(META, "h100-80gb", split=(16, 2)))
+    assert plan.layout.nodes == 4
+    assert "tensor parallel 16 crosses 2 nodes: only with InfiniBand or EFA" in plan.notes
+    inside = the_plan(ask(META, "h100-80gb", split=(8, 4)))
+    assert inside.layout.nodes == 4
+    assert not any("crosses" in note for note in inside.notes)
+
+
+@pytest.mark.parametrize("resource", ["vpc.amazonaws.com/efa", "rdma/hca_shared_devices"])
+def test_a_shape_with_an_rdma_device_lets_tensor_parallel_cross_nodes(resource: str) -> None:
+    shape = {"name": "n", "provider": "p", "devices": 8, "extraResources": {resource: "1"}}
+    mine = a_class("mine", extends="l4-24gb", nodeShapes=[shape])
+    device = resolve_class("mine", {**CATALOG.classes, "mine": mine}, "accelerator")
+    assert isinstance(device, Accelerator)
+    assert the_plan(ask(SEVENTY, device, split=(16, 1))).layout.nodes == 2
+
+
+def test_another_resource_of_a_shape_is_no_network() -> None:
+    extra = {"example.com/default": "1", "hugepages-2Mi": "1Gi"}
+    shape = {"name": "n", "provider": "p", "devices": 8, "extraResources": extra}
+    mine = a_class("mine", extends="l4-24gb", nodeShapes=[shape])
+    device = resolve_class("mine", {**CATALOG.classes, "mine": mine}, "accelerator")
+    assert isinstance(device, Accelerator)
+    assert the_refusal(ask(SEVENTY, device, split=(16, 1))).reason == "InvalidParallelism"
+
+
+def test_pipelines_may_go_over_nodes_that_no_fast_network_joins() -> None:
+    assert the_plan(ask(SEVENTY, "l4-24gb", split=(8, 2))).layout.nodes == 2
+
+
+def test_a_rack_that_one_link_joins_may_be_pinned_whole() -> None:
+    assert the_plan(ask(DEEPSEEK, "gb200-186gb", split=(4, 18))).layout.nodes == 18
+    assert "over 19 nodes" in the_refusal(ask(DEEPSEEK, "gb200-186gb", split=(4, 19))).message
+
+
+def test_a_refused_split_is_named_by_its_place_among_the_candidates() -> None:
+    question = ask(META, "h100-80gb", split=(32, 32))
+    (pinned,) = question.options
+    options = (Option("first", accelerator("l4-24gb")), pinned)
+    answer = make_plan(replace(question, options=options))
+    assert isinstance(answer, NoPlan)
+    assert "spec.hardware.candidates[1].parallelism" in answer.rejected[1].message
+
+
+def test_what_no_nodes_carry_is_a_fault_of_the_manifest() -> None:
+    names = ["h100-80gb", "l4-24gb"]
+    splits = [{"tensor": 16}, {"tensor": 16, "pipeline": 32}]
+    candidates = [
+        {"name": f"c{i}", "accelerator": name, "parallelism": split}
+        for i, (name, split) in enumerate(zip(names, splits, strict=True))
+    ]
+    data = {
+        "apiVersion": "freehold.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "m"},
+        "spec": {"model": {"source": f"hf://{META}"}, "hardware": {"candidates": candidates}},
+    }
+    model = ModelDeployment.model_validate_json(json.dumps(data))
+    (fault,) = faults_of_model(model, CATALOG.classes)
+    assert fault.path == "spec.hardware.candidates[1].parallelism"
+    assert fault.found.startswith("tensor 16, pipeline 32")
+
+
+def test_a_cache_beyond_counting_is_told_as_far_as_the_status_can() -> None:
+    mine = a_class("mine", extends="h100-80gb", memory="999999999999Ti")
+    device = resolve_class("mine", {**CATALOG.classes, "mine": mine}, "accelerator")
+    assert isinstance(device, Accelerator)
+    assert the_plan(ask(EIGHT, device)).kv_cache_tokens == 2**31 - 1
 
 
 def test_grouped_query_attention_costs_what_the_engine_logged() -> None:

@@ -25,9 +25,18 @@ from tests.unit.plan.builders import (
     nodes,
 )
 
-from freehold.api.architecture import ModelDescription
+from freehold.api.architecture import (
+    Checkpoint,
+    Experts,
+    LocalAttention,
+    ModelDescription,
+    StatedModel,
+)
+from freehold.api.scalars import MOST_DEVICES, MOST_LAYERS, MOST_STAGES
+from freehold.plan.accelerator import Accelerator
 from freehold.plan.constraints import layout_violation
 from freehold.plan.kv_cache import kv_cache_cost
+from freehold.plan.layout import Layout, planned_layouts
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question, make_plan
 
@@ -180,6 +189,80 @@ def test_a_plan_takes_less_than_ten_milliseconds(name: str) -> None:
         f"{name}: median {statistics.median(times):.3f} ms, slowest {max(times):.3f} ms\n"
     )
     assert max(times) < 10
+
+
+def most_divisors(count: int) -> tuple[int, ...]:
+    """Return the node sizes with the most divisors, as many as a class may have."""
+    sizes = range(1, MOST_DEVICES + 1)
+    divisors = {n: sum(n % k == 0 for k in range(1, n + 1)) for n in sizes}
+    return tuple(sorted(sorted(sizes, key=divisors.__getitem__)[-count:]))
+
+
+def at_the_bounds(heads: int, key_value_heads: int, size: str) -> ModelDescription:
+    """Return a model as large as one can be stated, and easily divided."""
+    return StatedModel(
+        layers=MOST_LAYERS,
+        hidden_size=1 << 20,
+        attention_heads=heads,
+        key_value_heads=key_value_heads,
+        head_dim=4096,
+        intermediate_size=720_720,
+        vocabulary_size=1 << 24,
+        max_context_length=2**31 - 1,
+        local_attention=LocalAttention(window=2**31 - 1, layers=MOST_LAYERS - 1),
+        experts=Experts(
+            count=1 << 14,
+            per_token=1 << 14,
+            intermediate_size=720_720,
+            layers=MOST_LAYERS - 1,
+            shared=1 << 14,
+        ),
+        checkpoint=Checkpoint(size=size, precision="bf16"),
+    )
+
+
+# One that no device holds, one that only many hold together, one whose cache is all there is.
+SIZES = ["99999999Ti", "40Ti", "1"]
+BOUNDS = [(2520, 2520), (3840, 1), (4096, 4096)]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("split", [None, (1, MOST_STAGES), (MOST_DEVICES, 1), (2, 7)])
+def test_at_the_upper_bounds_of_every_field_a_plan_is_as_fast(
+    fast: bool, split: tuple[int, int] | None
+) -> None:
+    device = made_up(100_000, most_divisors(64), fast)
+    load = (2**31 - 1, 2**30, 2**30 - 1)
+    times = [
+        _best_of_five(ask(at_the_bounds(*heads, size), device, split=split, workload=workload))
+        for heads in BOUNDS
+        for size in SIZES
+        for workload in (None, load)
+    ]
+    sys.stdout.write(f"at the bounds, {fast}, {split}: slowest {max(times):.1f} ms\n")
+    assert max(times) < 10
+
+
+@settings(many, max_examples=100)
+@given(models, memories, st.booleans(), contexts, loads)
+def test_the_plan_is_the_first_layout_that_fits_when_it_is_pinned(
+    model: ModelDescription, memory: int, fast: bool, context: int, load: Load
+) -> None:
+    device = made_up(memory, (2, 6, 8), fast)
+    free = make_plan(ask(model, device, context=context, workload=load))
+    fitting = (
+        layout
+        for layout in planned_layouts(device)
+        if isinstance(make_plan(ask_pinned(model, device, layout, context, load)), Plan)
+    )
+    assert next(fitting, None) == (free.layout if isinstance(free, Plan) else None)
+
+
+def ask_pinned(
+    model: ModelDescription, device: Accelerator, layout: Layout, context: int, load: Load
+) -> Question:
+    split = (layout.tensor, layout.pipeline)
+    return ask(model, device, context=context, workload=load, split=split)
 
 
 def test_choosing_among_all_classes_is_as_fast_in_the_median() -> None:

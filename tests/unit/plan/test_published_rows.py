@@ -78,13 +78,12 @@ HARDWARE = {
     "RTX PRO 6000 BSE 96GB": ["rtx-pro-6000-96gb"],
     "L4": ["l4-24gb"],
     "GH200-96": ["gh200-96gb"],
-    "TPU v6e-8": ["tpu-v6e-16gb"],
+    "TPU v6e-8": ["tpu-v6e-32gb"],
     "TPU v6e-1": ["tpu-v6e-32gb"],
     "TPU v5e 2x2": ["tpu-v5e-16gb"],
     "A10G-24": ["a10g-24gb"],
     "H20-96": ["h20-96gb"],
 }
-HARDWARE["TPU v6e-8"] = ["tpu-v6e-32gb"]
 # Rows whose replica is more than tensor x pipeline: the rest is data parallelism, which here is a
 # matter of replicas and not of a plan.
 DATA_PARALLEL = {"Qwen3-Coder-480B-A35B-Instruct-FP8"}

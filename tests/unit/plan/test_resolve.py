@@ -173,6 +173,7 @@ def test_an_argument_that_the_plan_owns_is_refused_with_the_field_to_use(name: s
     (fault,) = faults
     assert fault.path == f"spec.engine.args.{name}"
     assert OWNED_BY_PLAN[name] in fault.allowed
+    assert fault.allowed.startswith("no value here; ")
     assert fault.hint == "Remove it from the arguments."
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from freehold.render.schema import check_engine_args, check_serve_config
+from freehold.render.schema import check_engine_args, check_serve_config, with_whole_numbers
 
 Config = dict[str, Any]
 Keys = tuple[str | int, ...]
@@ -401,16 +401,51 @@ def test_command_line_spellings_get_the_right_name(key: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["model", "served_model_name", "--model", "served-model-name"])
-def test_the_model_is_named_elsewhere(key: str) -> None:
+def test_the_model_is_named_elsewhere_in_the_words_of_the_manifest(key: str) -> None:
     (fault,) = check_engine_args({key: "llama"})
     assert fault.path == key
-    assert "model_loading_config" in fault.hint
+    field = "servedName" if "served" in key else "source"
+    assert fault.hint.startswith(f"spec.model.{field} names the ")
+    assert "model_loading_config" not in str(fault)
+
+
+def test_a_number_of_the_wrong_spelling_is_told_the_right_one() -> None:
+    (fault,) = check_engine_args({"max_num_batched_tokens": "8"})
+    assert fault.hint == "Write 8, without quotes."
+    (fault,) = check_serve_config(changed((*SERVER, "max_ongoing_requests"), 1e6))
+    assert fault.hint == "Write 1000000, without a decimal point."
 
 
 @pytest.mark.parametrize(
-    ("value", "hint"),
-    [(1e6, "Write 1000000, without a decimal point."), ("8", "Write 8, without quotes.")],
+    ("args", "whole"),
+    [
+        ({"max_num_batched_tokens": 1e6}, {"max_num_batched_tokens": 1000000}),
+        (
+            {"safetensors_prefetch_block_size": 4.294967296e9},
+            {"safetensors_prefetch_block_size": 4294967296},
+        ),
+        ({"cudagraph_capture_sizes": [1.0, 2]}, {"cudagraph_capture_sizes": [1, 2]}),
+        ({"gpu_memory_utilization": 1.0}, {"gpu_memory_utilization": 1.0}),
+        ({"additional_config": {"x": 1e6}}, {"additional_config": {"x": 1e6}}),
+    ],
 )
-def test_a_number_of_the_wrong_spelling_is_told_the_right_one(value: object, hint: str) -> None:
+def test_whole_numbers_as_helm_writes_them_are_taken_for_integers(
+    args: dict[str, Any], whole: dict[str, Any]
+) -> None:
+    assert check_engine_args(args) == ()
+    made = with_whole_numbers(args)
+    assert json.dumps(made) == json.dumps(whole)
+    assert with_whole_numbers({"nobody_knows": 1e6}) == {"nobody_knows": 1e6}
+
+
+@pytest.mark.parametrize("value", [1.5, math.inf, math.nan, True])
+def test_other_numbers_are_no_integers(value: object) -> None:
     (fault,) = check_engine_args({"max_num_batched_tokens": value})
-    assert fault.hint == hint
+    assert fault.path == "max_num_batched_tokens"
+
+
+@pytest.mark.parametrize("name", ["headless", "swap_space", "guided_decoding_backend"])
+def test_no_name_is_suggested_that_is_merely_the_least_far(name: str) -> None:
+    (fault,) = check_engine_args({name: 1})
+    assert fault.hint == ""
+    assert fault.allowed.endswith("known names, none of which is near")

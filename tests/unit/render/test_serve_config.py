@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.unit.render.rendered import (
+    Planned,
     case_files,
     config_of,
     llm_of,
@@ -16,6 +17,9 @@ from tests.unit.render.rendered import (
     two_nodes,
 )
 
+from freehold.errors import ManifestInvalid
+from freehold.plan.engine_settings import DECIDED_ON_CORES, OWNED_BY_PLAN
+from freehold.render.engine_kwargs import engine_kwargs
 from freehold.render.request_path import (
     DIRECT_ENVIRONMENT,
     STOCK_ENVIRONMENT,
@@ -161,6 +165,66 @@ def test_workers_on_bare_cores_are_told_how_much_memory_is_theirs() -> None:
     assert told["kv_cache_memory_bytes"] == int(item[1].memory.kv_cache) > 0
     assert told["distributed_executor_backend"] == "mp"
     assert (told["dtype"], told["enforce_eager"]) == ("bfloat16", True)
+
+
+def other_than(value: Any) -> Any:
+    return not value if isinstance(value, bool) else f"other than {value}"
+
+
+def decided_anywhere() -> list[tuple[str, Any, Planned]]:
+    """Return all that plans decide, each with a plan that does."""
+    meta = "hf://meta-llama/Llama-3.1-405B-Instruct-FP8"
+    deprecated = planned(
+        model={"source": meta, "contextLength": 8192, "revision": "main"},
+        hardware=on("h200-141gb", parallelism={"tensor": 8}),
+    )
+    found = {}
+    for item in (deprecated, cpu_model()):
+        for name, value in llm_of(item)["engine_kwargs"].items():
+            found[name] = (name, value, item)
+    return list(found.values())
+
+
+def test_no_argument_overrides_what_the_plan_decided() -> None:
+    tried = decided_anywhere()
+    assert {"tensor_parallel_size", "revision", "dtype"} < {name for name, _, _ in tried}
+    for name, value, (model, plan) in tried:
+        revision = model.spec.model.revision
+        with pytest.raises(ManifestInvalid) as error:
+            engine_kwargs(plan, {name: other_than(value)}, revision)
+        assert f"spec.engine.args.{name}: found " in str(error.value)
+        assert f"which Freehold sets for this model on {plan.accelerator.name}" in str(error.value)
+        same = engine_kwargs(plan, {name: value}, revision)
+        assert list(same.items()) == list(engine_kwargs(plan, {}, revision).items())
+
+
+def test_what_is_rendered_of_the_plan_is_owned_or_read_by_it_or_compared() -> None:
+    read = {"max_num_seqs", "gpu_memory_utilization"}
+    compared = {"allow_deprecated_quantization", *DECIDED_ON_CORES}
+    decided = {name for name, _, _ in decided_anywhere()}
+    assert read | compared < decided
+    assert decided - read - compared <= {*OWNED_BY_PLAN}
+
+
+def test_whole_numbers_are_rendered_as_integers() -> None:
+    item = planned(engine={"args": {"max_num_batched_tokens": 1e6, "max_num_seqs": 32.0}})
+    told = llm_of(item)["engine_kwargs"]
+    assert (told["max_num_batched_tokens"], told["max_num_seqs"]) == (1000000, 32)
+    assert isinstance(told["max_num_batched_tokens"], int)
+    assert isinstance(told["max_num_seqs"], int)
+
+
+@pytest.mark.parametrize(
+    ("seqs", "batch"), [(2048, None), (2049, 4098), (9000, 16384), (16384, 16384)]
+)
+def test_a_step_is_stated_where_the_engines_default_may_be_too_small(
+    seqs: int, batch: int | None
+) -> None:
+    told = llm_of(planned(engine={"args": {"max_num_seqs": seqs}}))["engine_kwargs"]
+    assert told.get("max_num_batched_tokens") == batch
+    both = {"max_num_seqs": seqs, "max_num_batched_tokens": 20000}
+    told = llm_of(planned(engine={"args": both}))["engine_kwargs"]
+    assert told["max_num_batched_tokens"] == 20000
 
 
 def test_workers_on_bare_cores_are_bound_to_none() -> None:

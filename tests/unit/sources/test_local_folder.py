@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 from tests.unit.sources.configs import config
+from tests.unit.sources.weights import write_weights
 
 from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Fault
+from freehold.catalog.builtin import builtin_catalog
 from freehold.sources.local_folder import describe_folder
+from freehold.sources.whole_weights import least_bytes
+
+# Qwen3 4B has 8.04 of it in two shards.
+GB = 10**9
 
 
 def write(folder: Path, name: str, value: Any) -> None:
@@ -42,24 +48,26 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def sharded(folder: Path) -> Path:
     write(folder, "model.safetensors.index.json", index("a.safetensors", "b.safetensors"))
-    write(folder, "a.safetensors", "x" * 300)
-    write(folder, "b.safetensors", "x" * 200)
+    write_weights(folder / "a.safetensors", 5 * GB)
+    write_weights(folder / "b.safetensors", 3 * GB)
     return folder
 
 
 def test_single_file(folder: Path) -> None:
-    write(folder, "model.safetensors", "x" * 123)
-    assert size(folder) == "123"
+    write_weights(folder / "model.safetensors", 8 * GB + 1)
+    assert size(folder) == "8000000001"
 
 
 def test_shards_are_added_up_and_nothing_beside_them(sharded: Path) -> None:
     (sharded / "original").mkdir()
     write(sharded / "original", "consolidated.safetensors", "x" * 9999)
     write(sharded, "consolidated.safetensors", "x" * 9999)
-    assert size(sharded) == "500"
+    assert size(sharded) == "8000000000"
 
 
-@pytest.mark.parametrize(("total", "expected"), [(480, "480"), (480.0, "480"), (None, "500")])
+@pytest.mark.parametrize(
+    ("total", "expected"), [(7_999, "7999"), (7_999.0, "7999"), (None, "8000000000")]
+)
 def test_total_of_the_index(sharded: Path, total: float | None, expected: str) -> None:
     names = ("a.safetensors", "b.safetensors")
     write(sharded, "model.safetensors.index.json", index(*names, total_size=total))
@@ -68,15 +76,15 @@ def test_total_of_the_index(sharded: Path, total: float | None, expected: str) -
 
 def test_model_as_transformers_5_saves_it(tmp_path: Path) -> None:
     write(tmp_path, "config.json", config("tiny-llama-transformers-5"))
-    write(tmp_path, "model.safetensors", "x" * 4000)
+    write_weights(tmp_path / "model.safetensors", 800_000)
     found = describe_folder(tmp_path)
     assert isinstance(found, ModelDescription)
     assert (found.layers, found.head_dim, found.max_context_length) == (2, 16, 512)
-    assert (found.checkpoint.size, found.checkpoint.precision) == ("2000", "bf16")
+    assert (found.checkpoint.size, found.checkpoint.precision) == ("400000", "bf16")
 
 
 def test_model_optimizer_file(folder: Path) -> None:
-    write(folder, "model.safetensors", "x" * 100)
+    write_weights(folder / "model.safetensors", 4 * GB)
     write(folder, "hf_quant_config.json", {"quantization": {"quant_algo": "FP8"}})
     found = describe_folder(folder)
     assert isinstance(found, ModelDescription)
@@ -90,7 +98,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_no_config(tmp_path: Path) -> None:
-    write(tmp_path, "model.safetensors", "x")
+    write_weights(tmp_path / "model.safetensors", 8 * GB)
     fault = only_fault(tmp_path)
     assert (fault.path, "no config.json" in fault.found) == ("spec.model.source", True)
     assert "hf download" in fault.hint
@@ -101,7 +109,7 @@ def test_no_config(tmp_path: Path) -> None:
 )
 def test_broken_config(folder: Path, text: str, found: str) -> None:
     (folder / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    write(folder, "model.safetensors", "x")
+    write_weights(folder / "model.safetensors", 8 * GB)
     fault = only_fault(folder)
     assert fault.path == str(folder / "config.json")
     assert found in fault.found
@@ -143,5 +151,71 @@ def test_weights_in_another_format(folder: Path) -> None:
 
 def test_faults_of_the_config_name_the_file(folder: Path) -> None:
     write(folder, "config.json", config("qwen3-4b") | {"num_hidden_layers": 0})
-    write(folder, "model.safetensors", "x")
+    write_weights(folder / "model.safetensors", 8 * GB)
     assert only_fault(folder).path == f"{folder / 'config.json'}: num_hidden_layers"
+
+
+def header(text: bytes, length: int | None = None) -> bytes:
+    return (len(text) if length is None else length).to_bytes(8, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x",
+        b"12345678",
+        header(b""),
+        header(b"{}", 10**9),
+        header(b"{}", 2**63),
+        header(b"no JSON"),
+        header(b"[1, 2]"),
+        header(b'{"w": 1}'),
+        header(b'{"w": {"data_offsets": [0]}}'),
+        header(b'{"w": {"data_offsets": [0, "8"]}}'),
+        header(b"[" * 100_000),
+    ],
+)
+def test_a_file_without_a_header_is_an_incomplete_download(folder: Path, content: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    fault = only_fault(folder)
+    assert fault.path == "spec.model.source"
+    assert fault.found.startswith(f"{folder / 'model.safetensors'} has ")
+    assert "no safetensors header that can be read" in fault.found
+    assert "The download looks incomplete." in fault.hint
+    assert "hf download" in fault.hint
+
+
+def test_a_shard_that_ends_too_early_is_an_incomplete_download(sharded: Path) -> None:
+    write_weights(sharded / "b.safetensors", 3 * GB - 1, header_size=3 * GB)
+    fault = only_fault(sharded)
+    assert fault.found == f"{sharded / 'b.safetensors'} has 2999999999 of 3000000000 bytes"
+    assert "The download looks incomplete." in fault.hint
+
+
+@pytest.mark.parametrize(("gigabytes", "is_enough"), [(1, False), (2, False), (4, True)])
+def test_far_too_few_bytes_for_the_shape_are_an_incomplete_download(
+    folder: Path, gigabytes: int, is_enough: bool
+) -> None:
+    write_weights(folder / "model.safetensors", gigabytes * GB)
+    if is_enough:
+        assert size(folder) == str(gigabytes * GB)
+        return
+    fault = only_fault(folder)
+    assert fault.path == "spec.model.source"
+    assert fault.found.startswith("1 weight file of ")
+    assert fault.allowed == "at least 5.5 GiB for the model of its config.json in bf16"
+    assert "The download looks incomplete." in fault.hint
+
+
+def test_fewer_bits_take_fewer_bytes(folder: Path) -> None:
+    write_weights(folder / "model.safetensors", 2 * GB)
+    write(folder, "hf_quant_config.json", {"quantization": {"quant_algo": "NVFP4"}})
+    assert size(folder) == str(2 * GB)
+
+
+@pytest.mark.parametrize("name", sorted(builtin_catalog().models))
+def test_what_a_shape_takes_at_least_is_less_than_what_a_known_model_takes(name: str) -> None:
+    known = builtin_catalog().model(name)
+    assert known is not None
+    stored = int(known.description.checkpoint.size)
+    assert 0.4 * stored < least_bytes(known.description) < 0.95 * stored
