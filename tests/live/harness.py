@@ -168,7 +168,14 @@ def ray_processes() -> dict[int, str]:
     return found
 
 
-def complete(url: str, model: str, *, tokens: int = 8, seconds: float = 300.0) -> httpx.Response:
+def complete(
+    url: str,
+    model: str,
+    *,
+    tokens: int = 8,
+    seconds: float = 300.0,
+    client: httpx.Client | None = None,
+) -> httpx.Response:
     body = {
         "model": model,
         "prompt": "Once upon a time",
@@ -176,6 +183,8 @@ def complete(url: str, model: str, *, tokens: int = 8, seconds: float = 300.0) -
         "temperature": 0,
         "ignore_eos": True,
     }
+    if client is not None:
+        return client.post(f"{url}/completions", json=body, timeout=seconds)
     return httpx.post(f"{url}/completions", json=body, timeout=seconds, trust_env=False)
 
 
@@ -187,11 +196,15 @@ def load_on(url: str, model: str, clients: int, tokens: int = 200) -> Iterator[l
     codes: list[int] = []
 
     def ask() -> None:
-        while not stop.is_set():
-            try:
-                answers.put(complete(url, model, tokens=tokens).status_code)
-            except httpx.HTTPError:
-                answers.put(0)
+        # one connection for each: a new client for every request would be the bottleneck, and
+        # the engine, not the client, is to be loaded
+        with httpx.Client(trust_env=False) as client:
+            while not stop.is_set():
+                try:
+                    answer = complete(url, model, tokens=tokens, client=client)
+                    answers.put(answer.status_code)
+                except httpx.HTTPError:
+                    answers.put(0)
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(clients)]
     for thread in threads:
