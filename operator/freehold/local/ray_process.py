@@ -197,13 +197,12 @@ class RayProcess:
     def stop(self) -> None:
         """End the head and everything it started; remove its folder.
 
-        All are asked at once: asked alone, the head has Serve drain its replicas for half a
-        minute, while whoever pressed Ctrl-C waits.
+        Asked to end, the head would have Serve drain its replicas for half a minute, while
+        whoever pressed Ctrl-C waits. And an engine that is still starting makes shared memory at
+        any moment; so all are frozen, looked at, and killed.
         """
         if self._process is not None:
-            self.take_stock()
-            _ask_to_end(self._family())
-            # an engine that was still starting may have made more in the meantime
+            self._freeze()
             self.take_stock()
             _end(self._family())
             self._process.wait()
@@ -240,6 +239,15 @@ class RayProcess:
             return None
         return kept
 
+    def _freeze(self) -> None:
+        """Stop every process of the family where it is; what is frozen starts no more of them."""
+        frozen: set[psutil.Process] = set()
+        while moving := self._family() - frozen:
+            for process in moving:
+                with contextlib.suppress(psutil.Error):
+                    process.suspend()
+            frozen |= moving
+
     def _is_head(self, process: psutil.Process) -> bool:
         return self._process is not None and process.pid == self._process.pid
 
@@ -273,13 +281,6 @@ def _noted(folder: Path) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return (folder / _SEGMENTS).read_text().splitlines()
     return []
-
-
-def _ask_to_end(processes: set[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    psutil.wait_procs(list(processes), timeout=_STOP_SECONDS)
 
 
 def _end(processes: set[psutil.Process]) -> None:
