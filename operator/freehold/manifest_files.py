@@ -21,7 +21,7 @@ from freehold.compose import (
     plan_model,
     read_manifests,
 )
-from freehold.errors import ManifestInvalid, WeightsUnavailable
+from freehold.errors import FreeholdError, ManifestInvalid, WeightsUnavailable
 from freehold.plan.checks import faults_of_class, faults_of_model
 from freehold.plan.planner import Option, Question
 from freehold.sources.describe import SOURCE_FIELDS
@@ -34,20 +34,20 @@ _OF_AN_ARGUMENT = re.compile(r"spec\.engine\.args\.[^.\[]+")
 Chooser = Callable[[ModelDeployment, Question], tuple[Option, ...]]
 
 
-class FaultsFoundError(ManifestInvalid):
-    """What was given has faults; its text has one a line."""
+class _FaultsError(FreeholdError):
+    """Faults, each told once; its text has one a line."""
 
     def __init__(self, faults: Iterable[LocatedFault]) -> None:
         self.faults = tuple(dict.fromkeys(faults))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
-class SourceFaultsError(WeightsUnavailable):
-    """Models cannot be had from where the manifests say; its text has one fault a line."""
+class FaultsFoundError(_FaultsError, ManifestInvalid):
+    """What was given has faults."""
 
-    def __init__(self, faults: Iterable[LocatedFault]) -> None:
-        self.faults = tuple(dict.fromkeys(faults))
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+class SourceFaultsError(_FaultsError, WeightsUnavailable):
+    """Models cannot be had from where the manifests say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Text:
         return {**handler(schema), "pattern": self.pattern, "maxLength": self.max_length}
 
 
-def _whole(value: Any) -> Any:
+def whole_number(value: Any) -> Any:
     """Take 1e+06, as Helm writes large numbers, for the whole number it is."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -70,17 +70,17 @@ def _whole(value: Any) -> Any:
 
 
 # Upper bounds keep arithmetic and the API server's int64 sane; no field comes near them.
-Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
-PositiveCount = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(whole_number)]
+PositiveCount = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole_number)]
 
 # Bounds of what a plan walks through one by one, so that no manifest keeps the planner busy: far
 # above what exists (nodes carry 16 devices, models have 126 layers), far below what takes long.
 MOST_DEVICES = 1024
 MOST_LAYERS = 1024
 MOST_STAGES = 256
-DeviceCount = Annotated[int, Field(ge=1, le=MOST_DEVICES), BeforeValidator(_whole)]
-LayerCount = Annotated[int, Field(ge=1, le=MOST_LAYERS), BeforeValidator(_whole)]
-StageCount = Annotated[int, Field(ge=1, le=MOST_STAGES), BeforeValidator(_whole)]
+DeviceCount = Annotated[int, Field(ge=1, le=MOST_DEVICES), BeforeValidator(whole_number)]
+LayerCount = Annotated[int, Field(ge=1, le=MOST_LAYERS), BeforeValidator(whole_number)]
+StageCount = Annotated[int, Field(ge=1, le=MOST_STAGES), BeforeValidator(whole_number)]
 
 Duration = Annotated[
     str, Text(_DURATION, "a duration such as 2s, 500ms, 10m or 1h30m", max_length=32)

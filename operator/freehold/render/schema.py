@@ -21,6 +21,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from freehold.api.faults import Fault, nearest
+from freehold.api.scalars import whole_number
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -97,9 +98,7 @@ def _whole(value: Any, schema: Schema) -> Any:
     kinds = schema.get("type", ())
     if isinstance(value, list | tuple) and "items" in schema:
         return [_whole(item, schema["items"]) for item in value]
-    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
-        return value if "number" in kinds else int(value)
-    return value
+    return whole_number(value) if "integer" in kinds and "number" not in kinds else value
 
 
 @functools.cache
