@@ -226,14 +226,21 @@ class RayProcess:
     def keep_logs(self) -> Path | None:
         """Copy the logs to where they outlive this session, in place of those kept last.
 
+        Ray turns its logs over and removes some while it runs, so it is frozen first, and
+        ``stop`` must follow.
+
         Returns:
-            The folder; None when there are no logs, or no room to keep them.
+            The folder; None when there are no logs, or no place to keep them.
         """
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         kept = Path(state) / "freehold" / "logs"
         shutil.rmtree(kept, ignore_errors=True)
+        self._freeze()
         try:
             shutil.copytree(self.logs, kept, symlinks=True)
+        except shutil.Error:
+            # of single files; all others have been copied
+            return kept
         except OSError:
             return None
         return kept
@@ -257,6 +264,8 @@ class RayProcess:
         Orphans have come to this process, which has asked for them; children that it had before
         the head was started are not ours to end.
         """
+        if self._process is None:
+            return set()
         return set(psutil.Process().children(recursive=True)) - self._strangers
 
 

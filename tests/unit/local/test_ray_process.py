@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -92,6 +93,50 @@ def test_logs_outlive_the_session_and_replace_those_before(
         ray.stop()
     assert kept.is_relative_to(tmp_path / "state")
     assert [path.name for path in kept.iterdir()] == ["second.log"]
+
+
+def test_a_log_that_cannot_be_copied_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ray = RayProcess(cpus=1, environment={})
+    ray.logs.mkdir(parents=True)
+    os.mkfifo(ray.logs / "a.log")
+    (ray.logs / "b.log").write_text("words")
+    kept = ray.keep_logs()
+    ray.stop()
+    assert [path.name for path in kept.iterdir()] == ["b.log"]
+
+
+# Stands in for Ray's head: it turns its logs over as Ray does, only without a pause.
+TURNING_OVER = """
+import os, sys
+logs = sys.argv[1]
+os.makedirs(logs)
+while True:
+    for number in range(400):
+        open(f"{logs}/{number}.log", "w").close()
+    for number in range(400):
+        os.unlink(f"{logs}/{number}.log")
+"""
+
+
+def test_logs_are_copied_while_nobody_turns_them_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ray = RayProcess(cpus=1, environment={})
+    command = [sys.executable, "-c", TURNING_OVER, str(ray.logs)]
+    monkeypatch.setattr(ray, "_command", lambda: command)
+    # the test's own process takes in nobody's orphans
+    monkeypatch.setattr(ray_process, "_adopt_orphans", lambda: None)
+    ray.start()
+    while not ray.logs.exists() or not any(ray.logs.iterdir()):
+        time.sleep(0.01)
+    kept = ray.keep_logs()
+    written = {path.name for path in ray.logs.iterdir()}
+    ray.stop()
+    assert {path.name for path in kept.iterdir()} == written
 
 
 def test_a_session_without_logs_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
