@@ -46,7 +46,7 @@ unit: $(VENV)/.ready ## Unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit
 
 live: setup ## Tests against real Ray and real vLLM
-	$(BIN)/python -m pytest tests/live
+	$(BIN)/python -m pytest tests/live --durations=8
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py

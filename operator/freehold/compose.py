@@ -18,6 +18,7 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.yaml_text import Document
 from freehold.catalog.builtin import Catalog, builtin_catalog
 from freehold.errors import NoPlanFits, RenderingRefused
+from freehold.plan.checks import faults_on_cores
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question, make_plan
 from freehold.plan.resolve import resolve
@@ -135,6 +136,9 @@ def plan_model(
         return question
     if choose is not None:
         question = replace(question, options=choose(question), in_order=True)
+        faults = tuple(faults_on_cores(model, (it.accelerator for it in question.options)))
+        if faults:
+            return faults
     return Planned(model, described, question, make_plan(question))
 
 

@@ -13,6 +13,7 @@ from freehold.api import yaml_text
 from freehold.api.faults import Fault, unknown_name
 from freehold.api.manifest import DEFAULT_NAMESPACE, Identity, identity
 from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.yaml_text import Document
 from freehold.compose import (
     LocatedFault,
     Manifests,
@@ -70,13 +71,18 @@ class Files:
 
     manifests: Manifests
 
-    def objects(self) -> Iterator[tuple[str, str, str]]:
-        """Yield file, kind and name of every object that has a name."""
+    def every_document(self) -> Iterator[tuple[str, Document]]:
+        """Yield each document with its file."""
         for file, documents in self.manifests.documents.items():
             for document in documents:
-                kind, _, name = _identity(document)
-                if kind and name:
-                    yield file, kind, name
+                yield file, document
+
+    def objects(self) -> Iterator[tuple[str, str, str]]:
+        """Yield file, kind and name of every object that has a name."""
+        for file, document in self.every_document():
+            kind, _, name = _identity(document)
+            if kind and name:
+                yield file, kind, name
 
     def locate(
         self, file: str, model: ModelDeployment | None, faults: Iterable[Fault]
@@ -152,7 +158,7 @@ def require_names_apart(files: Files) -> None:
         FaultsFoundError: Two have one name, be it in different namespaces.
     """
     allowed = "each name once, whatever the namespaces: one Ray Serve is to hold all models"
-    faults = list(_same_names(files, lambda model: model.name, allowed))
+    faults = list(_same_names(files, _application_name, allowed))
     if faults:
         raise FaultsFoundError(faults)
 
@@ -199,8 +205,8 @@ def _shown(name: str) -> str:
 
 def _all_faults(files: Files) -> list[LocatedFault]:
     """Return every fault that needs no model to be described, in the order of the files."""
-    allowed = "each name once in a namespace"
-    faults = [*files.manifests.faults, *_same_names(files, identity, allowed)]
+    allowed = "each name once in what is given"
+    faults = [*files.manifests.faults, *_same_names(files, lambda key: key, allowed)]
     told = {(item.file, item.fault.line, item.fault.path) for item in faults}
     faults += [
         item
@@ -211,18 +217,35 @@ def _all_faults(files: Files) -> list[LocatedFault]:
     return sorted(faults, key=lambda item: (order.index(item.file), item.fault.line or 0))
 
 
+def _application_name(key: Identity) -> str | None:
+    """Return what Ray Serve will call an object; None for one that it never hears of."""
+    kind, _, name = key
+    return name if kind == "ModelDeployment" else None
+
+
 def _same_names(
-    files: Files, key: Callable[[ModelDeployment], Any], allowed: str
+    files: Files, called: Callable[[Identity], Any], allowed: str
 ) -> Iterator[LocatedFault]:
-    """Yield the models whose key an earlier one has; twice the same object is told elsewhere."""
-    seen: dict[Any, tuple[str, ModelDeployment]] = {}
-    for file, model in files.manifests.models:
-        first, other = seen.setdefault(key(model), (file, model))
-        if (first, identity(other)) == (file, identity(model)):
+    """Yield the objects that are called as an earlier one is.
+
+    Args:
+        files: The manifests.
+        called: Takes an object's identity and returns what no other may be called; None to pass
+            it over. The same identity twice in one file is told where that file is read.
+        allowed: What is allowed instead.
+    """
+    seen: dict[Any, tuple[str, Identity, LocatedFault]] = {}
+    for file, document in files.every_document():
+        key = _identity(document)
+        name = called(key) if key[0] and key[2] else None
+        if name is None:
             continue
-        (place,) = files.locate(first, other, [Fault("metadata.name", "", "")])
-        found = f"{model.name!r}, which {place.place} has too"
-        yield from files.locate(file, model, [Fault("metadata.name", found, allowed)])
+        line = document.line_of(("metadata", "name"))
+        here = LocatedFault(file, Fault("metadata.name", "", allowed, line=line))
+        first_file, first_key, first = seen.setdefault(name, (file, key, here))
+        if (first_file, first_key) != (file, key):
+            found = f"{key[2]!r}, which {first.place} has too"
+            yield replace(here, fault=replace(here.fault, found=found))
 
 
 def _beyond_the_fields(files: Files) -> Iterator[LocatedFault]:
@@ -250,17 +273,16 @@ def _unknown_classes_of_the_unread(files: Files) -> Iterator[LocatedFault]:
     """Yield the class names that no catalogue knows, of models whose fields have faults too."""
     read = {(file, identity(model)) for file, model in files.manifests.models}
     classes = files.manifests.catalog.classes
-    for file, documents in files.manifests.documents.items():
-        for document in documents:
-            key = _identity(document)
-            if key[0] != "ModelDeployment" or (file, key) in read:
-                continue
-            for i, accelerator in enumerate(_accelerators(document.data)):
-                if isinstance(accelerator, str) and accelerator not in classes:
-                    path = ("spec", "hardware", "candidates", i, "accelerator")
-                    where = yaml_text.dotted(path)
-                    fault = unknown_name(where, accelerator, classes, "accelerator class")
-                    yield LocatedFault(file, fault.at_line(document.line_of(path)))
+    for file, document in files.every_document():
+        key = _identity(document)
+        if key[0] != "ModelDeployment" or (file, key) in read:
+            continue
+        for i, accelerator in enumerate(_accelerators(document.data)):
+            if isinstance(accelerator, str) and accelerator not in classes:
+                path = ("spec", "hardware", "candidates", i, "accelerator")
+                where = yaml_text.dotted(path)
+                fault = unknown_name(where, accelerator, classes, "accelerator class")
+                yield LocatedFault(file, fault.at_line(document.line_of(path)))
 
 
 def _accelerators(data: Any) -> list[Any]:
@@ -271,7 +293,7 @@ def _accelerators(data: Any) -> list[Any]:
     return [item.get("accelerator") if isinstance(item, dict) else None for item in items]
 
 
-def _identity(document: yaml_text.Document) -> Identity:
+def _identity(document: Document) -> Identity:
     """Return the identity of what a document says it is, "" for what it does not say."""
     data = document.data if isinstance(document.data, dict) else {}
     metadata = data.get("metadata")

@@ -12,7 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.live.harness import FREEHOLD, Run, complete, eventually, free_port, manifest
+from tests.live.harness import (
+    FREEHOLD,
+    Run,
+    complete,
+    eventually,
+    free_port,
+    manifest,
+    shared_memory,
+)
 
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest
@@ -36,8 +44,9 @@ def shared_ray(tmp_path: Path) -> Iterator[tuple[ServeRest, RayProcess, int]]:
     """Start a Ray with an application of somebody else."""
     (tmp_path / "foreign.py").write_text(FOREIGN)
     ray = RayProcess(cpus=8, environment={"PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"})
-    port = free_port()
+    port, memory = free_port(), shared_memory()
     with contextlib.ExitStack() as stack:
+        stack.callback(lambda: _nothing_new(memory))
         stack.callback(ray.stop)
         ray.start()
         rest = stack.enter_context(contextlib.closing(ServeRest(ray.address, ray.token)))
@@ -56,6 +65,10 @@ def shared_ray(tmp_path: Path) -> Iterator[tuple[ServeRest, RayProcess, int]]:
         )
         eventually("it says hello", lambda: _hello(port) == 200, 120)
         yield rest, ray, port
+
+
+def _nothing_new(memory: set[str]) -> None:
+    assert shared_memory() <= memory
 
 
 def _answers(rest: ServeRest) -> bool:
@@ -113,6 +126,8 @@ def test_a_foreign_application_answers_throughout_and_is_sent_back_unchanged(
         with Run(arguments, environment=environment) as run:
             run.says("tiny answers at")
             assert complete(f"http://127.0.0.1:{port}/tiny/v1", "tiny").status_code == 200
+            # the engine leaves shared memory, which this Ray removes when it ends
+            ray.take_stock()
             assert _foreign_config(rest) == before
             assert run.stop() == 0
         assert set(rest.details()["applications"]) <= {"foreign", "tiny"}

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from tests.live.harness import Run, complete, eventually, free_port, load_on, manifest
 
+from freehold.local.replica_address import own_address
+
 RESTART_SECONDS = 240.0
+
+
+def replica_process(run: Run, name: str) -> int:
+    """Return the process of a model's only replica, as Ray calls it."""
+    title = f"ray::ServeReplica:{name}:FreeholdServer"
+    (found,) = (it for it in run.family() if it.command and it.command[0].startswith(title))
+    return found.process.pid
 
 
 def test_an_edit_that_restarts_one_model_leaves_the_other_answering(
@@ -15,10 +24,17 @@ def test_an_edit_that_restarts_one_model_leaves_the_other_answering(
     files = [manifest(tmp_path, name, tiny) for name in ("first", "second")]
     port = free_port()
     urls = {name: f"http://127.0.0.1:{port}/{name}/v1" for name in ("first", "second")}
-    with Run([*map(str, files), "--port", str(port)]) as run:
+    with Run([*map(str, files), "--port", str(port), "--host", "0.0.0.0"]) as run:
         for name, url in urls.items():
             run.says(f"{name} answers at {url}")
             assert complete(url, name).json()["model"] == name
+        # asked for, the endpoint is there for others too, and that is said
+        assert "whoever reaches this machine can use the models" in run.text
+        assert complete(f"http://127.0.0.2:{port}/first/v1", "first").status_code == 200
+        # what asks each engine by itself finds it
+        address = own_address(replica_process(run, "first"))
+        assert address is not None
+        assert complete(f"{address}/first/v1", "first").json()["model"] == "first"
         # a model is known under its own path alone
         assert complete(urls["first"], "second").status_code == 404
 

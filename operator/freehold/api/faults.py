@@ -40,10 +40,17 @@ class Fault:
         return f"{text}. {self.hint}" if self.hint else text
 
 
-def nearest(word: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """Return the known words most like ``word``, best first; used for "did you mean"."""
+def nearest(word: str, known: Iterable[str], limit: int = 3, cutoff: float = 0.5) -> list[str]:
+    """Return the known words most like ``word``, best first; used for "did you mean".
+
+    Args:
+        word: What was written.
+        known: What may be written.
+        limit: Most words to return.
+        cutoff: Least likeness, 0 to 1. Of hundreds of words some are always half alike.
+    """
     by_folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=limit, cutoff=0.5)
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=limit, cutoff=cutoff)
     return [by_folded[name] for name in close]
 
 

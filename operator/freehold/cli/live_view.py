@@ -99,7 +99,7 @@ class LiveView:
     def _load(self, view: ModelView) -> tuple[str, str, str]:
         """Return the figures of load; a dash is what nobody knows, a zero is one that was told."""
         load = view.load
-        if not self._loads or load is None:
+        if load is None:
             return ("-", "-", "-")
         return f"{load.running:.0f}", f"{load.waiting:.0f}", f"{view.tokens_per_second:.0f}"
 

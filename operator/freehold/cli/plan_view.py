@@ -77,7 +77,7 @@ def show_plan(page: Page, plan: Plan) -> None:
     page.row("", legend(plan.memory, page.shaded), _WIDE)
     page.row("context", _context(plan), _WIDE)
     page.row("KV cache", _cache(plan), _WIDE)
-    page.row("concurrency", f"{plan.max_num_seqs} requests at once (max_num_seqs)", _WIDE)
+    page.row("concurrency", _at_once(plan.max_num_seqs), _WIDE)
     page.row("price", price(plan), _WIDE)
     for note in plan.notes:
         page.row("note", note, _WIDE, "yellow")
@@ -97,6 +97,10 @@ def _context(plan: Plan) -> str:
     if plan.context_length == longest:
         return f"{longest:,} tokens, all that the model can"
     return f"{plan.context_length:,} tokens as asked; the model can {longest:,}"
+
+
+def _at_once(sequences: int) -> str:
+    return f"{sequences} request{'' if sequences == 1 else 's'} at once (max_num_seqs)"
 
 
 def _cache(plan: Plan) -> str:

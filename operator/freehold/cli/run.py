@@ -25,6 +25,7 @@ from freehold.local.machine import (
     this_machine,
 )
 from freehold.local.ray_process import RayProcess
+from freehold.local.replica_address import own_address
 from freehold.local.serve_rest import ServeRest
 from freehold.local.session import POLL_SECONDS, SETTLED_POLL_SECONDS, Session, all_settled
 from freehold.local.shared_ray import (
@@ -135,9 +136,10 @@ def run(
 ) -> None:
     """Serve the models of FILES on this machine, without Kubernetes."""
     offline = offline or os.environ.get("HF_HUB_OFFLINE") == "1"
-    vendors = this_machine().vendors if address is None else ()
+    machine = this_machine() if address is None else None
     choices = Choices(
-        vendors=vendors,
+        vendors=machine.vendors if machine else (),
+        gpu=machine.gpu if machine else None,
         accelerators=accelerators,
         offline=offline,
         path="direct" if address is None else "stock",
@@ -187,6 +189,7 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
         http_options={"host": options.host, "port": options.port},
         say=view.say,
         moved=ray.take_stock,
+        own_address=own_address,
     )
     try:
         view.say("starting Ray")

@@ -39,12 +39,14 @@ class ReplicaState:
     Attributes:
         id: Serve's id of it; a new engine has a new one.
         state: STARTING, RUNNING, STOPPING and so on.
-        log: Path of its log below the log folder; "" while it has none.
+        pid: Process id on its node; None while it has none.
+        worker: Ray's id of that process, which names its output; "" while it has none.
     """
 
     id: str
     state: str
-    log: str
+    pid: int | None
+    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def _replica(item: Mapping[str, Any]) -> ReplicaState:
     return ReplicaState(
         id=str(item.get("replica_id") or ""),
         state=str(item.get("state") or ""),
-        log=str(item.get("log_file_path") or "").lstrip("/"),
+        pid=item.get("pid"),
+        worker=str(item.get("worker_id") or ""),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import psutil
@@ -16,6 +18,7 @@ from freehold.api.scalars import GIB, MIB
 from freehold.errors import MachineUnfit
 from freehold.plan.explain import gib
 from freehold.plan.plan import Plan
+from freehold.plan.planner import Option
 
 # Resident memory measured on a machine of two cores. Ray's own processes: GCS, raylet, dashboard,
 # agents, Serve's controller and proxies.
@@ -25,6 +28,8 @@ ROUTER_BYTES = 3 * GIB // 4
 # Beside the workers that the plan counts: the replica, which is the engine's server, and the
 # engine's core, each with the engine's libraries.
 REPLICA_BYTES = 7 * GIB // 4
+# Drivers and their versions differ by a percent or two in what they call the whole.
+_SAME_MEMORY = 0.97
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
 
@@ -61,6 +66,11 @@ class Machine:
     total_memory: int = 0
 
     @property
+    def gpu(self) -> Gpu | None:
+        """Return its smallest GPU, which every plan for it must fit; None if it has none."""
+        return min(self.gpus, key=lambda gpu: gpu.memory, default=None)
+
+    @property
     def vendors(self) -> tuple[str, ...]:
         """Return the vendors of what it can run models on, the preferred first."""
         return ("nvidia", "cpu") if self.gpus else ("cpu",)
@@ -88,6 +98,18 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
     rows = [[part.strip() for part in line.rsplit(",", 1)] for line in lines if "," in line]
     # a GPU that shares the host's memory has "[N/A]" here: nothing can be planned for it
     return tuple(Gpu(name, int(memory) * MIB) for name, memory in rows if memory.isdecimal())
+
+
+def classes_of_gpu(gpu: Gpu, options: Iterable[Option]) -> tuple[Option, ...]:
+    """Return the options that a GPU's product name and memory speak for, else the nearest below.
+
+    Product names have the class's first word among theirs: NVIDIA H100 80GB HBM3 is h100-80gb.
+    """
+    words = re.split(r"[\s-]+", gpu.name.casefold())
+    fitting = [it for it in options if gpu.memory >= _SAME_MEMORY * it.accelerator.memory]
+    named = [it for it in fitting if it.accelerator.name.split("-")[0] in words] or fitting
+    most = max((it.accelerator.memory for it in named), default=0)
+    return tuple(it for it in named if it.accelerator.memory == most)
 
 
 def listening_address(host: str) -> str:
@@ -261,8 +283,7 @@ def _require_gpus(machine: Machine, demands: list[Demand]) -> None:
     smallest = min((gpu.memory for gpu in machine.gpus), default=0)
     for item in demands:
         memory = item.plan.accelerator.memory
-        # drivers and their versions differ by a percent or two in what they call the whole
-        if smallest < 0.97 * memory:
+        if smallest < _SAME_MEMORY * memory:
             raise MachineUnfit(
                 f"{item.name} was planned for {item.plan.accelerator.name} with {gib(memory)} and "
                 f"a GPU of this machine has {gib(smallest)}; name its class as a candidate"

@@ -45,9 +45,11 @@ class ModelView:
         phase: Where it stands.
         since: When the phase began, by the session's clock, in seconds.
         state: What Serve said last.
-        load: What its engines said last.
+        load: What its engines said last; None where that is not known.
         tokens_per_second: Tokens generated lately.
         proven: Replicas that have answered, by id.
+        asked: Replicas that need not be asked again, whatever they answered.
+        workers: Ray's ids of the processes that were replicas, for their output.
         settled: Whether it has ever been ready, or at rest where that was asked for; from then on
             a failure is told and ends nothing.
         words: The engine's own words on a failure.
@@ -57,9 +59,11 @@ class ModelView:
     phase: Phase = "Starting"
     since: float = 0.0
     state: ApplicationState = field(default_factory=ApplicationState)
-    load: ModelLoad = field(default_factory=ModelLoad)
+    load: ModelLoad | None = None
     tokens_per_second: float = 0.0
     proven: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    workers: frozenset[str] = frozenset()
     settled: bool = False
     words: str = ""
 
@@ -78,6 +82,8 @@ class Session:
         probe: Takes a base URL and a model's name and returns what came instead of a token, or
             None while it still waits for one.
         moved: Called while engines come and go.
+        own_address: Takes the process id of a replica and returns the base URL of its own server,
+            without a path; None where it cannot be reached past the endpoint.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         probe: Callable[[str, str], str | None] | None = None,
         moved: Callable[[], None] = lambda: None,
+        own_address: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         """Take the means; nothing is applied yet."""
         self._rest = rest
@@ -103,6 +110,7 @@ class Session:
         self._clock = clock
         self._probe = probe or BackgroundProbe()
         self._moved = moved
+        self._own_address = own_address
         self._replicas: set[tuple[str, str]] = set()
         self._owned: set[str] = set()
         self._generated: dict[str, tuple[float, float]] = {}
@@ -111,9 +119,7 @@ class Session:
 
     def base_url(self, served: Served) -> str:
         """Return the OpenAI base URL of a model."""
-        assert served.application is not None
-        prefix = served.application["route_prefix"].rstrip("/")
-        return f"{self._endpoint}{prefix}/v1"
+        return _openai_url(self._endpoint, served)
 
     def apply(self, models: Iterable[Served]) -> None:
         """Make the Ray serve these models of ours, and leave everybody else's as they are."""
@@ -173,8 +179,9 @@ class Session:
         for view in self.views.values():
             served = view.served
             view.state = application_state(details, served.name, served.deployment)
+            view.workers |= {replica.worker for replica in view.state.replicas} - {""}
             if loads is not None:
-                self._take_load(view, loads.get(served.model.served_name, ModelLoad()))
+                self._take_load(view, loads.get(served.model.served_name))
             self._advance(view)
         self._tell_moves()
 
@@ -195,13 +202,17 @@ class Session:
         self._next_metrics = self._clock() + METRICS_SECONDS
         return read_metrics(self._metrics)
 
-    def _take_load(self, view: ModelView, load: ModelLoad) -> None:
+    def _take_load(self, view: ModelView, load: ModelLoad | None) -> None:
+        view.load = load
+        if load is None:
+            self._generated.pop(view.served.name, None)
+            view.tokens_per_second = 0.0
+            return
         now = self._clock()
         then, before = self._generated.get(view.served.name, (now, load.generated))
         if now > then:
             view.tokens_per_second = max(0.0, load.generated - before) / (now - then)
         self._generated[view.served.name] = (now, load.generated)
-        view.load = load
 
     def _advance(self, view: ModelView) -> None:
         state = view.state
@@ -220,11 +231,15 @@ class Session:
             self._enter(view, "Loading" if state.replicas else "Starting")
 
     def _prove(self, view: ModelView, running: frozenset[str]) -> None:
-        """Call a model ready once a new engine has answered; those that join it are not asked."""
+        """Call a model ready once an engine of it has answered, and ask each that joins it."""
+        if not running & view.proven:
+            self._ask_endpoint(view, running)
         if running & view.proven:
-            view.proven |= running
+            self._ask_joined(view, running - view.asked)
             self._enter(view, "Ready")
-            return
+
+    def _ask_endpoint(self, view: ModelView, running: frozenset[str]) -> None:
+        """Ask the way that users take; of several engines one answers, and nobody knows which."""
         if view.phase == "Failing" and self._clock() - view.since < ASK_AGAIN_SECONDS:
             return
         self._enter(view, "Probing")
@@ -237,7 +252,26 @@ class Session:
             self._failed(view, f"{view.served.name} runs but does not answer: {view.words}")
             return
         view.proven = running
-        self._enter(view, "Ready")
+        view.asked = running if len(running) == 1 else frozenset()
+
+    def _ask_joined(self, view: ModelView, joined: frozenset[str]) -> None:
+        """Ask engines at their own addresses, past the endpoint; what is not reached is believed.
+
+        Serve sends them requests meanwhile, so one that does not answer is told and no more.
+        """
+        served = view.served
+        for replica in view.state.replicas:
+            if replica.id not in joined:
+                continue
+            address = self._own_address(replica.pid) if replica.pid is not None else None
+            url = _openai_url(address, served) if address else None
+            trouble = self._probe(url, served.model.served_name) if url else ""
+            if trouble is None:
+                continue
+            view.asked |= {replica.id}
+            view.proven = view.proven - {replica.id} if trouble else view.proven | {replica.id}
+            if trouble:
+                self._say(f"{served.name}: replica {replica.id} does not answer: {trouble}")
 
     def _fail(self, view: ModelView) -> None:
         if view.phase == "Failing":
@@ -269,14 +303,13 @@ class Session:
     def _logged_words(self, view: ModelView) -> str:
         """Return the last telling error from the logs of its replicas, else of its engines.
 
-        An engine is a process behind its replica: what it prints is in the output of a worker,
-        whose name does not tell the model; so where there are several, it may be another's.
+        An engine is a process behind its replica: what it prints is in the output of the
+        replica's worker.
         """
         if self._logs is None:
             return ""
         patterns = [f"serve/replica_{view.served.name}_*.log"]
-        if len(self.views) == 1:
-            patterns += ["worker-*.err", "worker-*.out"]
+        patterns += [f"worker-{worker}-*" for worker in sorted(view.workers)]
         for pattern in patterns:
             for path in _newest_first(self._logs.glob(pattern)):
                 words = telling_words(path.read_text(errors="replace"))
@@ -300,6 +333,11 @@ class Session:
                         f"Ray did not start in {seconds:.0f} s: {error}"
                     ) from error
             time.sleep(0.3)
+
+
+def _openai_url(address: str, served: Served) -> str:
+    assert served.application is not None
+    return f"{address}{served.application['route_prefix'].rstrip('/')}/v1"
 
 
 def _at_zero(view: ModelView) -> bool:

@@ -12,6 +12,7 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.catalog.builtin import Catalog
 from freehold.compose import LocatedFault, Planned, refusals, require_accepted
 from freehold.errors import ManifestInvalid, NoPlanFits
+from freehold.local.machine import Gpu, classes_of_gpu
 from freehold.manifest_files import (
     Files,
     SourceFaultsError,
@@ -68,7 +69,8 @@ class Choices:
 
     Attributes:
         vendors: Vendors of the devices at hand, the preferred first; candidates of others are
-            passed over. Empty: any.
+            passed over. Empty: not known, so the manifest must say which class it is for.
+        gpu: The GPU at hand, where the manifest says no hardware; None if there is none.
         accelerators: Classes to plan for instead of the manifests' candidates.
         offline: Whether the hub must not be asked.
         path: The way of a request to the engine.
@@ -77,6 +79,7 @@ class Choices:
     """
 
     vendors: tuple[str, ...] = ()
+    gpu: Gpu | None = None
     accelerators: tuple[str, ...] = ()
     offline: bool = False
     path: RequestPath = "direct"
@@ -113,7 +116,12 @@ def _planned(files: Files, choices: Choices) -> list[tuple[str, Planned]]:
             return named
         if model.spec.hardware is None and choices.vendors == ("cpu",):
             return _named(("cpu",), files.manifests.catalog)
+        if model.spec.hardware is None and not choices.vendors:
+            sentences.append(_unsaid(model))
+            return ()
         found = _at_hand(question, choices.vendors)
+        if model.spec.hardware is None and choices.gpu is not None:
+            found = classes_of_gpu(choices.gpu, found)
         if not found:
             sentences.append(_not_here(model, question, choices.vendors))
         return found
@@ -156,6 +164,13 @@ def _not_here(model: ModelDeployment, question: Question, vendors: tuple[str, ..
         f"{model.name} asks for {wanted}, and this machine offers "
         f"{' and '.join(vendors)} only; run with --accelerator cpu, or add a candidate "
         f"{{name: cores, accelerator: cpu}} to spec.hardware.candidates"
+    )
+
+
+def _unsaid(model: ModelDeployment) -> str:
+    return (
+        f"{model.name} does not say what hardware it runs on, and Ray does not tell the memory of "
+        f"its devices; add spec.hardware.candidates, or --accelerator with a class that it has"
     )
 
 

@@ -28,6 +28,7 @@ _CACHE_IS_PLANNED = (
     "the planner sizes the KV cache; spec.workload and spec.model.contextLength say what it must "
     "hold, gpu_memory_utilization how much of a device the engine may take"
 )
+_CONFIG_IS_READ = "the plan follows the checkpoint's config.json; change the architecture there"
 _ONE_PROCESS = "Freehold starts the server's processes; spec.replicas says how many replicas"
 
 # Arguments that the spec has a field for, that follow from the plan, or that would change under
@@ -63,7 +64,10 @@ OWNED_BY_PLAN: Mapping[str, str] = {
     "_api_process_rank": _ONE_PROCESS,
     "kv_cache_memory_bytes": _CACHE_IS_PLANNED,
     "num_gpu_blocks_override": _CACHE_IS_PLANNED,
-    "hf_overrides": "the plan follows the checkpoint's config.json; change the architecture there",
+    "hf_overrides": _CONFIG_IS_READ,
+    "hf_config_path": _CONFIG_IS_READ,
+    "mm_ipc_gpu_memory_gb": "memory that the server's other processes take of a device is not "
+    "counted",
     "spec_model": "a draft model's memory is not counted; "
     "speculative_config: {method: ngram} needs none",
 }
@@ -80,6 +84,8 @@ class EngineSettings:
         max_num_seqs: Sequences that run at once; None to let the plan decide.
         batched_tokens: Most tokens in one step.
         expert_parallel: Whether experts are spread whole over the devices.
+        windows_kept_whole: Whether layers that attend to a window keep every token all the same.
+        unquantized_layers: Layers whose cache stays at 16 bits, by the engine's patterns.
         lora: Whether adapters are loaded beside the model, which nothing here counts.
         given: Which of these the user wrote, for printing.
     """
@@ -90,13 +96,20 @@ class EngineSettings:
     max_num_seqs: int | None = None
     batched_tokens: int = DEFAULT_BATCHED_TOKENS
     expert_parallel: bool = False
+    windows_kept_whole: bool = False
+    unquantized_layers: tuple[str, ...] = ()
     lora: bool = False
     given: tuple[str, ...] = ()
 
     @property
     def kv_bytes(self) -> int:
-        """Return the bytes of one number in the KV cache, rounded up to a whole byte."""
-        return 2 if self.kv_cache_dtype in _SIXTEEN_BITS else 1
+        """Return the bytes of one number in the KV cache, rounded up to a whole byte.
+
+        Where some layers stay at 16 bits all are counted so: the engine pads the pages of one kind
+        to those of the other, and its patterns do not tell how many layers they match.
+        """
+        wide = self.kv_cache_dtype in _SIXTEEN_BITS or self.unquantized_layers
+        return 2 if wide else 1
 
 
 def read_engine_settings(
@@ -110,10 +123,11 @@ def read_engine_settings(
             continue
         value = whole_number(args[name]) if check is _is_count else args[name]
         if check(value):
-            values[field] = value
+            values[field] = tuple(value) if isinstance(value, list) else value
         else:
             faults.append(Fault(f"{path}.{name}", repr(value), allowed))
     faults += _draft_model(path, args.get("speculative_config"))
+    faults += _redundant_experts(path, args.get("eplb_config"))
     given = tuple(name for name in _READ if name in args)
     lora = args.get("enable_lora") is True
     settings = EngineSettings(**values, lora=lora, given=given)
@@ -167,6 +181,16 @@ def _draft_model(path: str, value: Any) -> list[Fault]:
     return [Fault(f"{path}.speculative_config.model", repr(draft), allowed, hint)]
 
 
+def _redundant_experts(path: str, value: Any) -> list[Fault]:
+    """Return the fault of experts that are kept twice, whose weights nothing here counts."""
+    name = "num_redundant_experts"
+    count = value.get(name, 0) if isinstance(value, Mapping) else 0
+    if count == 0:
+        return []
+    allowed = "0; the weights of experts that are kept more than once are not counted"
+    return [Fault(f"{path}.eplb_config.{name}", repr(count), allowed, hint=_REMOVE)]
+
+
 def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
@@ -177,6 +201,10 @@ def _is_count(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_sixteen_bits(value: Any) -> bool:
@@ -198,4 +226,6 @@ _READ = {
     "max_num_seqs": ("max_num_seqs", _is_count, "a whole number of at least 1"),
     "max_num_batched_tokens": ("batched_tokens", _is_count, "a whole number of at least 1"),
     "enable_expert_parallel": ("expert_parallel", _is_flag, "true or false"),
+    "disable_hybrid_kv_cache_manager": ("windows_kept_whole", _is_flag, "true or false"),
+    "kv_cache_dtype_skip_layers": ("unquantized_layers", _are_texts, "a list of layer patterns"),
 }

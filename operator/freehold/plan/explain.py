@@ -77,6 +77,8 @@ def what_would_fit(
         return f"{replica(accelerator, layout)} would fit: set {pinned}"
     if weights_fit and settings.kv_bytes > 1 and "fp8-kv" in accelerator.features:
         return "engine.args.kv_cache_dtype: fp8 halves it"
+    if accelerator.vendor == "cpu":
+        return "take a smaller model, or a class whose workers have more memory"
     return "take a smaller checkpoint (FP8 or FP4) or an accelerator with more memory"
 
 
@@ -97,6 +99,7 @@ def workload_is_longer_than_context(demand: Demand, context: int) -> str:
 
 
 def notes(
+    accelerator: Accelerator,
     layout: Layout,
     model: ModelDescription,
     settings: EngineSettings,
@@ -120,9 +123,8 @@ def notes(
             f"{tensor // heads} times"
         )
     if layout.nodes > 1 and tensor > layout.devices_per_node:
-        said.append(
-            f"tensor parallel {tensor} crosses {layout.nodes} nodes: only with InfiniBand or EFA"
-        )
+        network = "ICI between them" if accelerator.vendor == "google" else "InfiniBand or EFA"
+        said.append(f"tensor parallel {tensor} crosses {layout.nodes} nodes: only with {network}")
     said += [f"engine.args.{name} is honoured: {_given(settings, name)}" for name in settings.given]
     if settings.lora:
         said.append(
@@ -146,5 +148,7 @@ def _given(settings: EngineSettings, name: str) -> str:
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": settings.batched_tokens,
         "enable_expert_parallel": settings.expert_parallel,
+        "disable_hybrid_kv_cache_manager": settings.windows_kept_whole,
+        "kv_cache_dtype_skip_layers": ", ".join(settings.unquantized_layers) or "none",
     }
     return str(values[name])

@@ -70,7 +70,7 @@ def kv_cache_cost(
     else:
         width = 2 * max(1, model.key_value_heads // tensor) * model.head_dim
     per_layer = width * settings.kv_bytes
-    local = model.local_attention
+    local = None if settings.windows_kept_whole else model.local_attention
     everywhere = model.layers - (local.layers if local else 0)
     full = min(layers, -(-everywhere * layers // model.layers))
     return KVCacheCost(

@@ -240,7 +240,9 @@ def _try(question: Question, option: Option, demand: Demand, layout: Layout) -> 
         max_num_seqs=seqs,
         offer=option.accelerator.cheapest(option.purchase, layout.devices_per_node),
         # a note on nodes speaks of those that one tensor parallel group lies over
-        notes=explain.notes(layout.tensor_group, model, settings, context, demand, seqs),
+        notes=explain.notes(
+            option.accelerator, layout.tensor_group, model, settings, context, demand, seqs
+        ),
     )
 
 

@@ -7,7 +7,6 @@ error would cost a rollout. The schemas in ``data/`` are made from the sources o
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.resources
 import json
@@ -227,7 +226,7 @@ def _translate(error: ValidationError, root: Schema, prefix: Path) -> Iterator[F
 
 def _unknown(path: Path, key: str, names: Iterable[str]) -> Found:
     known = sorted(name for name in names if not name.startswith("_"))
-    close = [name for name in nearest(key, known) if _alike(key, name)]
+    close = nearest(key, known, cutoff=_ALIKE)
     if len(known) <= _LISTED:
         allowed = ", ".join(known)
     elif not close:
@@ -236,11 +235,6 @@ def _unknown(path: Path, key: str, names: Iterable[str]) -> Found:
         allowed = f"{', '.join(close)} (the nearest of {len(known)} names)"
     hint = f"Did you mean {close[0]}?" if close else ""
     return _fault(path, f"unknown field {key!r}", allowed, hint)
-
-
-def _alike(word: str, name: str) -> bool:
-    """Return whether one may be meant by the other; of hundreds of names some are always near."""
-    return difflib.SequenceMatcher(None, word.casefold(), name).ratio() >= _ALIKE
 
 
 def _type_hint(value: Any, schema: Schema) -> str:

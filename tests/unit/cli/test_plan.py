@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +274,16 @@ def test_parameters_are_counted_as_their_makers_count_them(repository: str, coun
     known = builtin_catalog().model(repository)
     assert known is not None
     assert parameters(parameter_count(known.description)) == count
+
+
+def test_a_class_of_the_command_line_is_held_against_the_arguments(tmp_path: Path) -> None:
+    file = tmp_path / "model.yaml"
+    file.write_text(
+        "apiVersion: freehold.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: m}\n"
+        "spec:\n  model: {source: hf://meta-llama/Llama-3.2-1B, contextLength: 2048}\n"
+        "  engine: {args: {dtype: float16}}\n"
+    )
+    assert freehold("plan", str(file), "--accelerator", "l4-24gb").exit_code == 0
+    result = freehold("plan", str(file), "--accelerator", "cpu")
+    assert result.exit_code == 2
+    assert f"{file}:6: spec.engine.args.dtype: found 'float16'" in result.stderr

@@ -201,3 +201,32 @@ def test_no_namespace_is_the_default_namespace(tmp_path: Path, apart: bool) -> N
     assert starts(result.stderr) == [f"{files[-1]}:{line}: metadata.name"]
     if apart:
         assert f"'chat', which {files[0]}:3 has too" in result.stderr
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_class_that_two_files_define_is_told(tmp_path: Path, same: bool) -> None:
+    own = (
+        "apiVersion: freehold.dev/v1alpha1\nkind: AcceleratorClass\n"
+        "metadata: {name: fat}\nspec: {extends: cpu, memory: 16Gi}\n"
+    )
+    files = written(tmp_path, own, own if same else own.replace("fat", "lean"))
+    result = freehold("validate", *map(str, files))
+    assert result.exit_code == (2 if same else 0)
+    told = f"{files[1]}:3: metadata.name: found 'fat', which {files[0]}:3 has too"
+    assert (told in result.stderr) == same
+
+
+def test_arguments_that_clash_with_workload_or_cores_are_faults(tmp_path: Path) -> None:
+    text = model_in(None) + (
+        "  workload: {concurrentRequests: 65, promptTokens: 8, outputTokens: 8}\n"
+        "  hardware: {candidates: [{name: cores, accelerator: cpu}]}\n"
+        "  engine:\n    args:\n      max_num_batched_tokens: 64\n      dtype: float16\n"
+    )
+    (file,) = written(tmp_path, text)
+    for command in ("validate", "plan"):
+        result = freehold(command, str(file))
+        assert result.exit_code == 2
+        assert starts(result.stderr) == [
+            f"{file}:10: spec.engine.args.max_num_batched_tokens",
+            f"{file}:11: spec.engine.args.dtype",
+        ]

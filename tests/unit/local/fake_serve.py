@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.unit.local.serve_details import application, deployment, details, replica
+from tests.unit.local.serve_details import application, deployment, details, pid_of, replica
 
 from freehold.errors import RayUnavailable
 from freehold.local.serve_rest import ServeRest
@@ -46,7 +46,9 @@ class World:
         now: Time in seconds.
         said: Sentences for the user.
         asked: Base URL and name of each probe.
-        trouble: What a probe answers; "" for a token.
+        trouble: What a probe answers; "" for a token, None while it is on its way.
+        own_addresses: Base URL of each replica's own server, by process id.
+        troubles: What a probe of one base URL answers, where it differs from ``trouble``.
         moves: How often it was told that engines come or go.
     """
 
@@ -55,7 +57,9 @@ class World:
         self.now = 100.0
         self.said: list[str] = []
         self.asked: list[tuple[str, str]] = []
-        self.trouble = ""
+        self.trouble: str | None = ""
+        self.own_addresses: dict[int, str] = {}
+        self.troubles: dict[str, str | None] = {}
         self.moves = 0
         self.session = Session(
             self.serve,
@@ -67,13 +71,20 @@ class World:
             clock=lambda: self.now,
             probe=self._probe,
             moved=self._move,
+            own_address=self.own_addresses.get,
         )
         if models:
             self.session.apply(models)
 
-    def _probe(self, url: str, name: str) -> str:
+    def _probe(self, url: str, name: str) -> str | None:
         self.asked.append((url, name))
-        return self.trouble
+        return self.troubles.get(url, self.trouble)
+
+    def has_own_server(self, *replicas: str) -> list[str]:
+        """Let replicas listen at addresses of their own and return their OpenAI base URLs."""
+        own = {pid_of(id): f"http://127.0.0.1:{29000 + pid_of(id)}" for id in replicas}
+        self.own_addresses |= own
+        return [f"{url}/v1" for url in own.values()]
 
     def _move(self) -> None:
         self.moves += 1

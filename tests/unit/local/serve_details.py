@@ -7,6 +7,10 @@ from typing import Any
 SERVER = "FreeholdServer:chat"
 
 
+def pid_of(id: str) -> int:
+    return 1000 + ord(id[0])
+
+
 def replica(id: str, state: str = "RUNNING") -> dict[str, Any]:
     return {
         "replica_id": id,
@@ -15,8 +19,8 @@ def replica(id: str, state: str = "RUNNING") -> dict[str, Any]:
         "node_ip": "127.0.0.1",
         "actor_id": f"actor-{id}",
         "actor_name": f"SERVE_REPLICA::chat#{SERVER}#{id}",
-        "worker_id": "0b1c",
-        "pid": 4321,
+        "worker_id": f"worker-of-{id}",
+        "pid": pid_of(id),
         "start_time_s": 1795332000.0,
         "log_file_path": f"/serve/replica_chat_{SERVER.replace(':', '_')}_{id}.log",
     }

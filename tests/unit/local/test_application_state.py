@@ -24,9 +24,7 @@ def test_replicas_and_target_are_those_of_the_models_server() -> None:
     told = details(application(deployments={"LLMRouter": router, SERVER: server}))
     state = application_state(told, "chat", SERVER)
     assert (state.status, state.target, state.running) == ("RUNNING", 2, 1)
-    assert state.replicas[0] == ReplicaState(
-        "a", "RUNNING", "serve/replica_chat_FreeholdServer_chat_a.log"
-    )
+    assert state.replicas[0] == ReplicaState("a", "RUNNING", 1097, "worker-of-a")
     assert not state.failed
 
 
@@ -54,11 +52,11 @@ def test_an_application_whose_new_code_does_not_build_has_no_deployments() -> No
 
 def test_fields_that_are_null_count_as_nothing() -> None:
     server = deployment() | {"message": None, "replicas": None, "target_num_replicas": None}
-    half = replica("a") | {"log_file_path": None, "replica_id": None, "state": None}
+    half = replica("a") | {"pid": None, "worker_id": None, "replica_id": None, "state": None}
     told = details(application(deployments={"X": server, SERVER: server | {"replicas": [half]}}))
     told["applications"]["chat"]["message"] = None
     state = application_state(told, "chat", SERVER)
-    assert state == ApplicationState("RUNNING", "", 0, (ReplicaState("", "", ""),))
+    assert state == ApplicationState("RUNNING", "", 0, (ReplicaState("", "", None, ""),))
 
 
 def test_messages_of_every_deployment_are_told() -> None:

@@ -91,7 +91,41 @@ def test_several_models_have_their_own_phases_and_addresses(tmp_path: Path) -> N
     assert world.asked[1:] == [(f"{ENDPOINT}/b/v1", "b")]
 
 
-def test_a_new_engine_is_asked_once_and_one_that_joins_it_is_not(chat: Served) -> None:
+def test_each_engine_that_joins_is_asked_once_at_its_own_address(chat: Served) -> None:
+    world = World(chat)
+    _, second, third = world.has_own_server("a", "b", "c")
+    for told in (["a"], ["a"], ["a", "b STARTING"], ["a", "b"], ["b"], ["b", "c"], ["c"]):
+        assert world.step(chat, "RUNNING", *told).phase == "Ready"
+    assert [url for url, _ in world.asked] == [f"{ENDPOINT}/v1", second, third]
+
+
+def test_engines_that_come_up_together_are_each_asked(chat: Served) -> None:
+    world = World(chat)
+    own = world.has_own_server("a", "b")
+    for _ in range(3):
+        assert world.step(chat, "RUNNING", "a", "b", target=2).phase == "Ready"
+    # the endpoint proves the way; which engine it led to nobody knows
+    assert [url for url, _ in world.asked] == [f"{ENDPOINT}/v1", *own]
+
+
+def test_an_engine_that_joins_and_does_not_answer_is_told_once(chat: Served) -> None:
+    world = World(chat)
+    (second,) = world.has_own_server("b")
+    world.step(chat, "RUNNING", "a")
+    world.troubles[second] = None
+    assert world.step(chat, "RUNNING", "a", "b").phase == "Ready"
+    assert world.said == []
+    world.troubles[second] = "HTTP 500: no"
+    for _ in range(3):
+        assert world.step(chat, "RUNNING", "a", "b").phase == "Ready"
+    assert world.said == ["chat: replica b does not answer: HTTP 500: no"]
+    # alone it proves nothing: the endpoint is asked anew
+    asked = len(world.asked)
+    world.step(chat, "RUNNING", "b")
+    assert world.asked[asked:] == [(f"{ENDPOINT}/v1", "chat")]
+
+
+def test_an_engine_that_cannot_be_asked_by_itself_is_believed(chat: Served) -> None:
     world = World(chat)
     for told in (["a"], ["a"], ["a", "b STARTING"], ["a", "b"], ["b"], ["b", "c"], ["c"]):
         assert world.step(chat, "RUNNING", *told).phase == "Ready"
@@ -208,9 +242,11 @@ def test_the_logs_say_what_serve_does_not_know(chat: Served, tmp_path: Path) -> 
     (tmp_path / "serve" / "replica_chat_FreeholdServer_chat_a.log").write_text(passed_on)
     (tmp_path / "serve" / "replica_guard_FreeholdServer_guard_a.log").write_text("KeyError: no")
     cause = "(EngineCore pid=9) ERROR 11-22 [core.py:9] OSError: No space left on device"
-    (tmp_path / "worker-0a-01000000-9.out").write_text(cause)
+    (tmp_path / "worker-worker-of-a-01000000-9.out").write_text(cause)
     world = World(chat, logs=tmp_path)
+    world.step(chat, "DEPLOYING", "a STARTING")
     with pytest.raises(EngineFailed) as told:
+        # a replica that has failed is not listed any more
         world.step(chat, "DEPLOYING", message=STARTS.format(passed_on))
     assert str(told.value) == "chat does not start: OSError: No space left on device"
 
@@ -231,18 +267,20 @@ def test_what_serve_says_of_this_failure_comes_before_older_words_in_a_log(
 
 def test_the_output_of_another_models_engine_is_not_taken_for_ones_own(tmp_path: Path) -> None:
     first, second = served(tmp_path, manifest(name="first"), manifest(name="second"))
-    (tmp_path / "worker-0a-01000000-9.err").write_text("KeyError: of another model")
-    with pytest.raises(EngineFailed, match="first does not start: ") as told:
-        World(first, second, logs=tmp_path).step(first, "DEPLOYING", message=STARTS.format(""))
-    assert "KeyError" not in str(told.value)
+    (tmp_path / "worker-worker-of-a-01000000-9.err").write_text("ValueError: mine")
+    (tmp_path / "worker-worker-of-b-01000000-9.err").write_text("KeyError: of another model")
+    world = World(first, second, logs=tmp_path)
+    world.tells(first, "DEPLOYING", "a STARTING", message=STARTS.format(""))
+    with pytest.raises(EngineFailed, match=r"first does not start: ValueError: mine$"):
+        world.step(second, "DEPLOYING", "b STARTING")
 
 
-def test_a_replicas_own_log_comes_before_other_output(chat: Served, tmp_path: Path) -> None:
+def test_a_replicas_own_log_comes_before_its_engines_output(chat: Served, tmp_path: Path) -> None:
     (tmp_path / "serve").mkdir()
     (tmp_path / "serve" / "replica_chat_FreeholdServer_chat_a.log").write_text("ValueError: mine")
-    (tmp_path / "worker-0a-01000000-9.err").write_text("KeyError: of another model")
+    (tmp_path / "worker-worker-of-a-01000000-9.err").write_text("KeyError: of its engine")
     with pytest.raises(EngineFailed, match=r"does not start: ValueError: mine$"):
-        World(chat, logs=tmp_path).step(chat, "DEPLOYING", message=STARTS.format(""))
+        World(chat, logs=tmp_path).step(chat, "DEPLOYING", "a STARTING", message=STARTS.format(""))
 
 
 def test_a_model_that_runs_and_never_answers_ends(chat: Served, tmp_path: Path) -> None:
@@ -454,7 +492,21 @@ def test_tokens_per_second_come_from_the_engines_counters(
     rates = [world.step(chat, "RUNNING", "a").tokens_per_second for _ in range(9)]
     # read every four seconds; a new engine counts from nothing, and is never negative
     assert rates == [0.0] * 4 + [150.0] * 4 + [0.0]
-    assert world.session.views["chat"].load.waiting == 1.0
+    load = world.session.views["chat"].load
+    assert load is not None
+    assert load.waiting == 1.0
+
+
+def test_load_is_not_known_until_it_is_read_and_when_it_cannot_be(
+    chat: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(chat)
+    world.session._metrics = "http://127.0.0.1:1"
+    told = iter([{}, {"chat": ModelLoad(running=2.0, generated=9.0)}, {}])
+    monkeypatch.setattr(session_module, "read_metrics", lambda _address: next(told))
+    assert world.session.views["chat"].load is None
+    loads = [world.step(chat, "RUNNING", "a").load for _ in range(9)]
+    assert [load is None for load in loads] == [True] * 4 + [False] * 4 + [True]
 
 
 # --- Ray's start

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.local.manifests import CPU, manifest, written
 
 from freehold.errors import ManifestInvalid, NoPlanFits, WeightsUnavailable
+from freehold.local.machine import Gpu
 from freehold.local.workload import Choices, load
 
 OFFLINE = Choices(vendors=("cpu",), offline=True)
@@ -215,3 +216,32 @@ def test_every_model_that_nothing_carries_is_told(tmp_path: Path) -> None:
     assert first.startswith("a asks for h100-80gb, and this machine offers cpu only")
     assert second == "no candidate carries b:"
     assert reason.startswith("  cores: ")
+
+
+def test_a_ray_that_runs_already_needs_to_be_told_the_hardware(tmp_path: Path) -> None:
+    file = written(tmp_path, manifest(candidates=""))
+    with pytest.raises(NoPlanFits, match="chat does not say what hardware it runs on"):
+        load(file, Choices(path="stock", offline=True))
+    (model,) = load(file, Choices(path="stock", accelerators=("l4-24gb",), offline=True))
+    assert model.plan.accelerator.name == "l4-24gb"
+
+
+@pytest.mark.parametrize(
+    ("product", "mib", "named"),
+    [
+        ("NVIDIA H100 80GB HBM3", 81559, "h100-80gb"),
+        ("NVIDIA H100 NVL", 95830, "h100-nvl-94gb"),
+        ("NVIDIA A100-SXM4-40GB", 40960, "a100-40gb"),
+        ("NVIDIA A100-SXM4-80GB", 81920, "a100-80gb"),
+        ("NVIDIA L40S", 46068, "l40s-48gb"),
+        ("NVIDIA L4", 23034, "l4-24gb"),
+        # in no catalogue: the nearest below it
+        ("NVIDIA GeForce RTX 4090", 24564, "l4-24gb"),
+    ],
+)
+def test_a_manifest_without_hardware_is_planned_for_the_gpu_at_hand(
+    tmp_path: Path, product: str, mib: int, named: str
+) -> None:
+    choices = Choices(vendors=("nvidia", "cpu"), gpu=Gpu(product, mib * 2**20), offline=True)
+    (model,) = load(written(tmp_path, manifest(candidates="")), choices)
+    assert model.plan.accelerator.name == named

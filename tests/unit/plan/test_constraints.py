@@ -13,6 +13,7 @@ from tests.unit.plan.builders import (
     accelerator,
     ask,
     known,
+    made_up,
     the_plan,
     the_refusal,
 )
@@ -199,6 +200,17 @@ def test_replicated_heads_and_a_split_across_nodes_are_noted() -> None:
     notes = the_plan(ask(META, "h100-80gb", split=(16, 1))).notes
     assert "8 key/value heads over tensor parallel 16: each is kept twice" in notes
     assert "tensor parallel 16 crosses 2 nodes: only with InfiniBand or EFA" in notes
+
+
+def test_a_split_across_hosts_of_tpus_needs_no_infiniband() -> None:
+    slices = made_up(200 * 1024, (4,), vendor="google")
+    notes = the_plan(ask(META, slices, context=8192, split=(8, 1))).notes
+    assert "tensor parallel 8 crosses 2 nodes: only with ICI between them" in notes
+
+
+def test_bare_cores_are_not_advised_to_take_formats_that_they_cannot_compute() -> None:
+    message = the_refusal(ask(META, "cpu", split=(1, 1))).message
+    assert message.endswith("a smaller model, or a class whose workers have more memory"), message
 
 
 def test_the_nodes_that_are_noted_are_those_of_one_tensor_parallel_group() -> None:

@@ -82,6 +82,8 @@ def test_the_plan_owns_only_what_the_engine_knows() -> None:
         ("kv_cache_memory_bytes", "the planner sizes the KV cache; spec.workload"),
         ("num_gpu_blocks_override", "the planner sizes the KV cache"),
         ("hf_overrides", "config.json"),
+        ("hf_config_path", "config.json"),
+        ("mm_ipc_gpu_memory_gb", "is not counted"),
         ("distributed_executor_backend", "Freehold sets it"),
     ],
 )
@@ -134,6 +136,37 @@ def test_a_draft_model_is_refused_where_it_stands() -> None:
 @pytest.mark.parametrize("config", [None, {"method": "ngram"}, {"method": "mtp", "model": None}])
 def test_speculation_without_a_model_of_its_own_is_taken(config: object) -> None:
     assert read_engine_settings({"speculative_config": config})[1] == ()
+
+
+def test_experts_that_are_kept_twice_are_refused_where_they_stand() -> None:
+    fault = the_fault(read_engine_settings({"eplb_config": {"num_redundant_experts": 8}})[1])
+    assert fault.path == "spec.engine.args.eplb_config.num_redundant_experts"
+    assert "not counted" in fault.allowed
+    for config in ({"num_redundant_experts": 0}, {"window_size": 100}, None):
+        assert read_engine_settings({"eplb_config": config})[1] == ()
+
+
+def test_layers_whose_cache_stays_unquantized_are_counted_at_16_bits() -> None:
+    args = {"kv_cache_dtype": "fp8"}
+    question = resolved({**args, "kv_cache_dtype_skip_layers": ["0", "sliding_window"]})
+    assert isinstance(question, Question)
+    assert question.settings.kv_bytes == 2
+    said = "engine.args.kv_cache_dtype_skip_layers is honoured: 0, sliding_window"
+    assert said in the_plan(question).notes
+    none = resolved({**args, "kv_cache_dtype_skip_layers": []})
+    assert isinstance(none, Question)
+    assert none.settings.kv_bytes == 1
+
+
+def test_windows_that_are_kept_whole_are_counted_whole() -> None:
+    def held(**settings: bool) -> int:
+        question = ask("google/gemma-3-27b-it", "h200-141gb", context=65536, **settings)
+        return the_plan(question).kv_cache_tokens
+
+    assert held(windows_kept_whole=True) < 0.5 * held()
+    settings, faults = read_engine_settings({"disable_hybrid_kv_cache_manager": True})
+    assert settings.windows_kept_whole
+    assert faults == ()
 
 
 def test_a_plan_says_that_adapters_are_not_counted() -> None:
