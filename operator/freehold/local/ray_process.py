@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from freehold.local.shared_memory import remove_segments, segments_of
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_SECONDS = 3.0
+_FREEZE_PAUSE_SECONDS = 0.01
 _TEMPORARY = "/tmp"
 _PREFIX = "fh-"
 # Holds the process id of the session that the folder belongs to.
@@ -246,14 +248,20 @@ class RayProcess:
         return kept
 
     def _freeze(self) -> set[psutil.Process]:
-        """Stop the family where it is and return it; what is frozen starts no more of them."""
-        frozen: set[psutil.Process] = set()
-        while moving := self._family() - frozen:
+        """Stop the family where it is and return it; what is frozen starts no more of them.
+
+        A process stops at the end of its system call, which may be writing a file; one that a
+        driver or a file system keeps longer than some seconds is not waited for.
+        """
+        end = time.monotonic() + _STOP_SECONDS
+        while moving := {process for process in self._family() if not _stands(process)}:
             for process in moving:
                 with contextlib.suppress(psutil.Error):
                     process.suspend()
-            frozen |= moving
-        return frozen
+            if time.monotonic() > end:
+                break
+            time.sleep(_FREEZE_PAUSE_SECONDS)
+        return self._family()
 
     def _is_head(self, process: psutil.Process) -> bool:
         return self._process is not None and process.pid == self._process.pid
@@ -290,6 +298,13 @@ def _noted(folder: Path) -> list[str]:
     with contextlib.suppress(FileNotFoundError):
         return (folder / _SEGMENTS).read_text().splitlines()
     return []
+
+
+def _stands(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
+    except psutil.Error:
+        return True
 
 
 def _end(processes: set[psutil.Process]) -> None:
