@@ -18,7 +18,7 @@ TITLES = {
 }
 _HEAD = (
     *("path", "streams", "first token", "tok/s min", "median", "max"),
-    *("TTFT p50", "p95", "between p50", "of vLLM", "of Ray's better"),
+    *("TTFT p50", "p95", "between p50", "of vLLM", "least", "most", "of Ray's better"),
 )
 ROLES = ("client", "proxy", "router", "ingress", "server", "engine core", "workers", "Ray's own")
 
@@ -50,15 +50,15 @@ def _row(result: ModelResult, path: str, streams: int) -> list[str]:
         f"{median(cell, lambda f: f.first_p50) * 1e3:.0f} ms",
         f"{median(cell, lambda f: f.first_p95) * 1e3:.0f} ms",
         f"{median(cell, lambda f: f.between_p50) * 1e3:.1f} ms",
-        _two(of_plain(cell)),
+        *(_two(value) for value in of_plain_in_all(cell)),
         _two(of_stock(cell, better_stock(result, streams))),
     ]
 
 
 def better_stock(result: ModelResult, streams: int) -> Cell | None:
-    """Return the faster of Ray's own two paths, by median throughput."""
+    """Return the faster of Ray's own two paths, by what ``of_stock`` compares."""
     cells = [cell for path in STOCK if (cell := result.find(path, streams))]
-    return max(cells, key=lambda cell: median(cell, lambda f: f.throughput), default=None)
+    return max(cells, key=lambda cell: of_stock(cell, cells[0]) or 0.0, default=None)
 
 
 def median(cell: Cell, of: Callable[[Figures], float]) -> float:
@@ -68,10 +68,18 @@ def median(cell: Cell, of: Callable[[Figures], float]) -> float:
 
 def of_plain(cell: Cell) -> float | None:
     """Return the median ratio to plain vLLM's throughput in the same round."""
+    return of_plain_in_all(cell)[0]
+
+
+def of_plain_in_all(cell: Cell) -> tuple[float | None, float | None, float | None]:
+    """Return the median, least and greatest ratio to plain vLLM's throughput in a round."""
     if cell.path == PLAIN:
-        return 1.0
+        return 1.0, None, None
+    if not cell.beside:
+        return None, None, None
     pairs = zip(cell.figures, cell.beside, strict=False)
-    return statistics.median([f.throughput / plain for f, plain in pairs]) if cell.beside else None
+    ratios = [figures.throughput / plain for figures, plain in pairs]
+    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def of_stock(cell: Cell, stock: Cell | None) -> float | None:
