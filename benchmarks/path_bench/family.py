@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from freehold.local.shared_memory import remove_segments, segments_of
+
 _MARK = "FREEHOLD_BENCHMARK"
 _STOP_SECONDS = 20.0
 
@@ -106,7 +108,11 @@ class Family:
                 root.terminate()
 
     def stop(self) -> None:
-        """End everything, by force whatever does not end when it is asked."""
+        """End everything, by force whatever does not end when it is asked.
+
+        An engine that is ended by force leaves its shared memory, plain vLLM's too.
+        """
+        segments = segments_of(process.pid for process in self.members())
         self.ask_to_stop()
         for root in self._roots:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -119,6 +125,7 @@ class Family:
             psutil.wait_procs(left, timeout=5)
         for root in self._roots:
             root.wait(10)
+        remove_segments(segments)
 
 
 def _role(process: psutil.Process) -> str:
