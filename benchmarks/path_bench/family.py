@@ -90,15 +90,15 @@ class Family:
                 used[_role(process)] += times.user + times.system
         return dict(used)
 
-    def listening(self, low: int, high: int) -> list[int]:
-        """Return the ports in [low, high] on which a member listens."""
+    def listening(self, among: range) -> list[int]:
+        """Return the ports of a range on which a member listens, ascending."""
         ports: set[int] = set()
         for process in self.members():
             with contextlib.suppress(psutil.Error):
                 for connection in process.net_connections("tcp"):
                     if connection.status == psutil.CONN_LISTEN and connection.laddr:
                         ports.add(connection.laddr.port)
-        return sorted(port for port in ports if low <= port <= high)
+        return sorted(port for port in ports if port in among)
 
     def ask_to_stop(self) -> None:
         """Ask the processes that were started to end; returns at once."""

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 import freehold
+from freehold.local.replica_address import REPLICA_PORTS
 from freehold.render.request_path import DIRECT_ENVIRONMENT
 from freehold.serving.guard import App, Guard
 from path_bench.client import Round
@@ -22,8 +23,6 @@ from path_bench.family import environment
 from path_bench.rounds import Figures, measure
 from path_bench.targets import HOST, Model, Target, haproxy_places, ray_head, wait_for_token
 
-# Ray's range for the replicas' own HTTP ports.
-_REPLICA_PORTS = (30000, 31000)
 _GUARD_REQUESTS = 20_000
 # One round of the no-op server: 16 streams, 400 chunks each, of which none costs an engine's step.
 _NOOP = (16, 16, 400)
@@ -36,7 +35,7 @@ def replica_url(target: Target) -> str:
     Raises:
         RuntimeError: When none of the family's ports serves the model.
     """
-    for port in target.family.listening(*_REPLICA_PORTS):
+    for port in target.family.listening(REPLICA_PORTS):
         url = f"http://{HOST}:{port}"
         try:
             answer = httpx.get(f"{url}/v1/models", trust_env=False, timeout=10)

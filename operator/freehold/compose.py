@@ -88,8 +88,7 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
 
 def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:
     """Return the faults of the engine arguments, by the engine's own list of them."""
-    args = (model.spec.engine.args if model.spec.engine else None) or {}
-    faults = check_engine_args(args)
+    faults = check_engine_args(model.engine_args)
     return tuple(replace(fault, path=f"spec.engine.args.{fault.path}") for fault in faults)
 
 

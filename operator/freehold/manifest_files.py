@@ -13,7 +13,6 @@ from freehold.api import yaml_text
 from freehold.api.faults import Fault, unknown_name
 from freehold.api.manifest import DEFAULT_NAMESPACE, Identity, identity
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.yaml_text import Document
 from freehold.compose import (
     LocatedFault,
     Manifests,
@@ -71,7 +70,7 @@ class Files:
 
     manifests: Manifests
 
-    def every_document(self) -> Iterator[tuple[str, Document]]:
+    def every_document(self) -> Iterator[tuple[str, yaml_text.Document]]:
         """Yield each document with its file."""
         for file, documents in self.manifests.documents.items():
             for document in documents:
@@ -293,7 +292,7 @@ def _accelerators(data: Any) -> list[Any]:
     return [item.get("accelerator") if isinstance(item, dict) else None for item in items]
 
 
-def _identity(document: Document) -> Identity:
+def _identity(document: yaml_text.Document) -> Identity:
     """Return the identity of what a document says it is, "" for what it does not say."""
     data = document.data if isinstance(document.data, dict) else {}
     metadata = data.get("metadata")

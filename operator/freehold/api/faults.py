@@ -40,6 +40,11 @@ class Fault:
         return f"{text}. {self.hint}" if self.hint else text
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with what is counted, in the singular for one."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def nearest(word: str, known: Iterable[str], limit: int = 3, cutoff: float = 0.5) -> list[str]:
     """Return the known words most like ``word``, best first; used for "did you mean".
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -397,6 +398,11 @@ class ModelDeployment(ApiModel):
     def name(self) -> str:
         """Return the object's name."""
         return self.metadata.name
+
+    @property
+    def engine_args(self) -> Mapping[str, Any]:
+        """Return the engine arguments that the user wrote; empty where there are none."""
+        return (self.spec.engine.args if self.spec.engine else None) or {}
 
     @property
     def served_name(self) -> str:

@@ -88,20 +88,13 @@ class LiveView:
                 Text(_WORDS[view.phase], style=_STYLES.get(view.phase, "")),
                 f"{time.monotonic() - view.since:.0f} s",
                 f"{view.state.running}/{view.state.target}",
-                *self._load(view),
+                *_load(view),
             )
         yield table
         if any(view.phase in ("Starting", "Loading", "Probing") for view in models):
             yield Spinner("dots", text=Text("Ctrl-C stops", style="dim"))
         else:
             yield Text("Ctrl-C stops", style="dim")
-
-    def _load(self, view: ModelView) -> tuple[str, str, str]:
-        """Return the figures of load; a dash is what nobody knows, a zero is one that was told."""
-        load = view.load
-        if load is None:
-            return ("-", "-", "-")
-        return f"{load.running:.0f}", f"{load.waiting:.0f}", f"{view.tokens_per_second:.0f}"
 
     def endpoints(self, session: Session) -> None:
         """Print where each model answers, and a line to paste."""
@@ -123,6 +116,14 @@ class LiveView:
             self._live.stop()
             self._live = None
         self.say(sentence)
+
+
+def _load(view: ModelView) -> tuple[str, str, str]:
+    """Return the figures of load; a dash is what nobody knows, a zero is one that was told."""
+    load = view.load
+    if load is None:
+        return ("-", "-", "-")
+    return f"{load.running:.0f}", f"{load.waiting:.0f}", f"{view.tokens_per_second:.0f}"
 
 
 def _hint(view: ModelView) -> str:

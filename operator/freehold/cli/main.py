@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from freehold import __version__
+from freehold.api.faults import counted
 from freehold.errors import FreeholdError, MachineUnfit
 
 # Module of each command and the line that the list of commands shows. A module is imported when
@@ -150,7 +151,7 @@ def _told(error: FreeholdError) -> str:
     faults = getattr(error, "faults", None)
     if faults is None:
         return f"error: {error}"
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count = counted(len(faults), "fault")
     return f"{error}\nerror: {count} in what was given; mend it and try again"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from freehold.api.architecture import ModelDescription
+from freehold.api.faults import counted
 from freehold.api.scalars import GIB, quantity_bytes
 from freehold.cli.memory_bar import bar, fits, legend
 from freehold.cli.output import parameter_count, parameters, rounded
@@ -77,7 +78,8 @@ def show_plan(page: Page, plan: Plan) -> None:
     page.row("", legend(plan.memory, page.shaded), _WIDE)
     page.row("context", _context(plan), _WIDE)
     page.row("KV cache", _cache(plan), _WIDE)
-    page.row("concurrency", _at_once(plan.max_num_seqs), _WIDE)
+    at_once = counted(plan.max_num_seqs, "request")
+    page.row("concurrency", f"{at_once} at once (max_num_seqs)", _WIDE)
     page.row("price", price(plan), _WIDE)
     for note in plan.notes:
         page.row("note", note, _WIDE, "yellow")
@@ -97,10 +99,6 @@ def _context(plan: Plan) -> str:
     if plan.context_length == longest:
         return f"{longest:,} tokens, all that the model can"
     return f"{plan.context_length:,} tokens as asked; the model can {longest:,}"
-
-
-def _at_once(sequences: int) -> str:
-    return f"{sequences} request{'' if sequences == 1 else 's'} at once (max_num_seqs)"
 
 
 def _cache(plan: Plan) -> str:

@@ -280,7 +280,7 @@ def _require_gpus(machine: Machine, demands: list[Demand]) -> None:
             f"the models need {need} GPUs at their largest and this machine has "
             f"{len(machine.gpus)}; lower replicas or parallelism, or run them on a cluster"
         )
-    smallest = min((gpu.memory for gpu in machine.gpus), default=0)
+    smallest = machine.gpu.memory if machine.gpu else 0
     for item in demands:
         memory = item.plan.accelerator.memory
         if smallest < _SAME_MEMORY * memory:

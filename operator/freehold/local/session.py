@@ -15,6 +15,7 @@ from typing import Any, Literal
 from freehold.errors import EngineFailed, RayUnavailable
 from freehold.local.applications import (
     ApplicationState,
+    ReplicaState,
     application_state,
     engine_words,
     failed_starts,
@@ -156,8 +157,7 @@ class Session:
         if changed:
             self._say(f"{new.name}: replicas restart, since these changed: {', '.join(changed)}")
             # what still answers is the old engine, until Serve calls the change done
-            if view is not None:
-                self._enter(view, "Loading")
+            self._enter(view, "Loading")
         else:
             self._say(f"{new.name}: changed in place, no replica restarts")
 
@@ -259,19 +259,22 @@ class Session:
 
         Serve sends them requests meanwhile, so one that does not answer is told and no more.
         """
-        served = view.served
         for replica in view.state.replicas:
-            if replica.id not in joined:
-                continue
-            address = self._own_address(replica.pid) if replica.pid is not None else None
-            url = _openai_url(address, served) if address else None
-            trouble = self._probe(url, served.model.served_name) if url else ""
+            trouble = self._ask_replica(view.served, replica) if replica.id in joined else None
             if trouble is None:
                 continue
             view.asked |= {replica.id}
-            view.proven = view.proven - {replica.id} if trouble else view.proven | {replica.id}
             if trouble:
-                self._say(f"{served.name}: replica {replica.id} does not answer: {trouble}")
+                view.proven -= {replica.id}
+                self._say(f"{view.served.name}: replica {replica.id} does not answer: {trouble}")
+            else:
+                view.proven |= {replica.id}
+
+    def _ask_replica(self, served: Served, replica: ReplicaState) -> str | None:
+        address = None if replica.pid is None else self._own_address(replica.pid)
+        if address is None:
+            return ""
+        return self._probe(_openai_url(address, served), served.model.served_name)
 
     def _fail(self, view: ModelView) -> None:
         if view.phase == "Failing":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.faults import Fault, unknown_name
@@ -41,7 +40,7 @@ def faults_of_model(model: ModelDeployment, classes: Classes) -> Iterator[Fault]
         if image.accelerator not in classes:
             path = f"spec.engine.images[{i}].accelerator"
             yield unknown_name(path, image.accelerator, classes, "accelerator class")
-    settings, faults = read_engine_settings(_arguments(model))
+    settings, faults = read_engine_settings(model.engine_args)
     yield from faults or (*_planned_batch(settings, spec.workload), *faults_on_cores(model, able))
 
 
@@ -50,7 +49,7 @@ def faults_on_cores(model: ModelDeployment, able: Iterable[Accelerator]) -> Iter
     where = next((item.name for item in able if item.vendor == "cpu"), None)
     if where is None:
         return
-    args = _arguments(model)
+    args = model.engine_args
     for name, decided in DECIDED_ON_CORES.items():
         if args.get(name, decided) != decided:
             yield contradiction(name, args[name], decided, f"workers of the class {where}")
@@ -61,10 +60,6 @@ def faults_of_class(name: str, classes: Classes) -> Iterator[Fault]:
     found = resolve_class(name, classes, f"AcceleratorClass {name}: spec.extends")
     if isinstance(found, Fault):
         yield found
-
-
-def _arguments(model: ModelDeployment) -> Mapping[str, Any]:
-    return (model.spec.engine.args if model.spec.engine else None) or {}
 
 
 def _planned_batch(settings: EngineSettings, workload: Workload | None) -> tuple[Fault, ...]:

@@ -6,15 +6,11 @@ Each returns None, or a sentence that says what is wrong and what would be right
 from __future__ import annotations
 
 from freehold.api.architecture import ModelDescription
-from freehold.api.faults import Fault
+from freehold.api.faults import Fault, counted
 from freehold.api.modeldeployment import Parallelism
 from freehold.plan.accelerator import Accelerator
 from freehold.plan.engine_settings import EngineSettings
 from freehold.plan.layout import MAX_PINNED_NODES, Layout, pinned_layout
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _choices(number: int) -> str:
@@ -29,7 +25,7 @@ def heads_do_not_divide(model: ModelDescription, tensor: int) -> str | None:
         return None
     return (
         f"tensor parallel {tensor} does not divide the model's "
-        f"{_counted(heads, 'attention head')}; "
+        f"{counted(heads, 'attention head')}; "
         f"possible sizes: {_choices(heads)}"
     )
 
@@ -52,8 +48,8 @@ def feed_forward_does_not_divide(
     for width, what in _widths(model, settings):
         block = model.checkpoint.block_size or 1
         if width % (block * tensor) and tensor > 1:
-            blocks = f"{_counted(width // block, 'block')} of {block}"
-            units = blocks if block > 1 else _counted(width, "column")
+            blocks = f"{counted(width // block, 'block')} of {block}"
+            units = blocks if block > 1 else counted(width, "column")
             ways = "" if what == "dense" else ", or set engine.args.enable_expert_parallel: true"
             return (
                 f"tensor parallel {tensor} does not divide the {units} of the {what} "
@@ -76,7 +72,7 @@ def fewer_layers_than_stages(model: ModelDescription, pipeline: int) -> str | No
     """Refuse more pipeline stages than the model has layers."""
     if pipeline <= model.layers:
         return None
-    layers = _counted(model.layers, "layer")
+    layers = counted(model.layers, "layer")
     return f"pipeline parallel {pipeline} is more than the model's {layers}"
 
 
@@ -93,7 +89,7 @@ def parallelism_fault(
     tensor, largest = parallelism.tensor, accelerator.node_sizes[-1]
     found = f"tensor {tensor}, pipeline {parallelism.pipeline}"
     layout = pinned_layout(accelerator, tensor, parallelism.pipeline)
-    node = f"the {_counted(largest, 'device')} of a {accelerator.name} node"
+    node = f"the {counted(largest, 'device')} of a {accelerator.name} node"
     if tensor > largest and not accelerator.joins_nodes:
         why = f"tensor parallel {tensor} is more than {node}, and no fast network joins such nodes"
         allowed = f"tensor parallel up to {largest}, and more devices through pipeline"

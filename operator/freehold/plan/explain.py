@@ -31,13 +31,13 @@ def weights_do_not_fit(
     return (
         f"{replica(accelerator, layout)}: weights {gib(memory.weights)} and overhead "
         f"{gib(memory.overhead)} on each device are more than the {gib(memory.usable)} "
-        f"it may use ({share}){_share_is_low(memory)}"
+        f"it may use ({share}){_share_is_low(settings)}"
     )
 
 
-def _share_is_low(memory: DeviceMemory) -> str:
+def _share_is_low(settings: EngineSettings) -> str:
     """Return what to raise first where the user gives the engine less than it takes unasked."""
-    share = round(memory.usable / memory.total, 6)  # as it was written, not as it was divided
+    share = settings.memory_utilization
     if share >= DEFAULT_MEMORY_UTILIZATION:
         return ""
     default = f"{DEFAULT_MEMORY_UTILIZATION} unless set"
@@ -46,6 +46,7 @@ def _share_is_low(memory: DeviceMemory) -> str:
 
 def kv_cache_does_not_fit(
     accelerator: Accelerator,
+    settings: EngineSettings,
     layout: Layout,
     memory: DeviceMemory,
     cost: KVCacheCost,
@@ -64,7 +65,7 @@ def kv_cache_does_not_fit(
         cure = f"lower spec.workload.concurrentRequests to {held}" if held else "take more devices"
     return (
         f"{replica(accelerator, layout)}: {asked} needs {gib(need)} of KV cache on each device "
-        f"and weights leave {gib(memory.left_for_kv_cache)}{_share_is_low(memory)}; {cure}"
+        f"and weights leave {gib(memory.left_for_kv_cache)}{_share_is_low(settings)}; {cure}"
     )
 
 

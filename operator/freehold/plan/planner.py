@@ -257,6 +257,6 @@ def _rejection(
     if not weights_fit:
         why = explain.weights_do_not_fit(accelerator, settings, layout, memory)
     else:
-        why = explain.kv_cache_does_not_fit(accelerator, layout, memory, cost, demand)
+        why = explain.kv_cache_does_not_fit(accelerator, settings, layout, memory, cost, demand)
     cure = explain.what_would_fit(better, accelerator, settings, weights_fit)
     return Rejection(option.name, "DoesNotFit", f"{why}; {cure}", memory)

@@ -25,7 +25,7 @@ def resolve(
     faults = (*faults_of_model(model, classes), *class_faults)
     if faults:
         return faults
-    settings, _ = read_engine_settings((spec.engine.args if spec.engine else None) or {})
+    settings, _ = read_engine_settings(model.engine_args)
     return Question(
         model=description,
         settings=settings,

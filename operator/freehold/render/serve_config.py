@@ -88,13 +88,12 @@ def to_yaml(config: Any) -> str:
 
 
 def _llm_config(model: ModelDeployment, plan: Plan) -> dict[str, Any]:
-    args = (model.spec.engine.args if model.spec.engine else None) or {}
     config: dict[str, Any] = {
         "model_loading_config": {
             "model_id": model.served_name,
             "model_source": weights_location(model.spec.model.source),
         },
-        "engine_kwargs": engine_kwargs(plan, args, model.spec.model.revision),
+        "engine_kwargs": engine_kwargs(plan, model.engine_args, model.spec.model.revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,
     }

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from freehold.api.architecture import ModelDescription
-from freehold.api.faults import Fault
+from freehold.api.faults import Fault, counted
+from freehold.api.scalars import GIB
 from freehold.sources.config_json import describe, with_quantization
 from freehold.sources.weight_files import (
     CONFIG,
@@ -108,17 +109,16 @@ def _named_files(folder: Path) -> WeightFiles | Fault:
 
 
 def _too_little(folder: Path, files: WeightFiles, stored: int, model: ModelDescription) -> Fault:
-    count = "1 weight file" if len(files.names) == 1 else f"{len(files.names)} weight files"
-    found = f"{count} of {stored / _GIB:.1f} GiB together in {folder}"
+    count = counted(len(files.names), "weight file")
+    found = f"{count} of {stored / GIB:.1f} GiB together in {folder}"
     what = f"the model of its {CONFIG} in {model.checkpoint.precision}"
-    return _incomplete(found, f"at least {least_bytes(model) / _GIB:.1f} GiB for {what}")
+    return _incomplete(found, f"at least {least_bytes(model) / GIB:.1f} GiB for {what}")
 
 
 def _incomplete(found: str, allowed: str) -> Fault:
     return Fault(_SOURCE, found, allowed, f"The download looks incomplete. {_AGAIN}")
 
 
-_GIB = 1 << 30
 _OTHERS = frozenset({".bin", ".pt", ".pth", ".gguf"})
 _CONVERT = "Take the safetensors version of the model, or save it anew with save_pretrained()."
 
