@@ -1,4 +1,8 @@
-"""Names that other objects and people rely on: groups, labels, field managers."""
+"""Names that other objects and people rely on: groups, labels, annotations, field managers.
+
+A field manager's name is load-bearing: under another name the API server would take what was
+written before for somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -6,4 +10,19 @@ GROUP = "freehold.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 OPERATOR = f"{GROUP}/operator"
+
+# On every child and pod of a model: the model's name.
 MODEL_LABEL = f"{GROUP}/model"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "freehold"
+# On a ModelDeployment: "true" keeps the operator from writing any of its children.
+PAUSED_ANNOTATION = f"{GROUP}/paused"
+
+# Who writes children, and who writes a ModelDeployment's status.
+FIELD_MANAGER = "freehold"
+STATUS_FIELD_MANAGER = "freehold-status"
+
+
+def child_labels(model_name: str) -> dict[str, str]:
+    """Return the labels of every object that a model owns."""
+    return {MODEL_LABEL: model_name, MANAGED_BY_LABEL: MANAGED_BY}

@@ -11,14 +11,13 @@ from typing import Any
 
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import MODEL_LABEL
+from freehold.api.names import child_labels
 from freehold.plan.plan import Plan
 from freehold.render.engine_image import RAY_VERSION, engine_image
 from freehold.render.node_choice import node_choice
 from freehold.render.pod_template import head_template
 from freehold.render.worker_group import worker_group
 
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 # A pod without a replica goes after this long; Ray's own default, since a change of it would
 # build a second cluster.
 _IDLE_SECONDS = 60
@@ -62,8 +61,7 @@ def ray_service(
 
 def _metadata(model: ModelDeployment, namespace: str) -> dict[str, Any]:
     """Return metadata without the user's labels: a GitOps engine prunes what bears its own."""
-    labels = {MODEL_LABEL: model.name, MANAGED_BY_LABEL: "freehold"}
-    return {"name": model.name, "namespace": namespace, "labels": labels}
+    return {"name": model.name, "namespace": namespace, "labels": child_labels(model.name)}
 
 
 def _spec(model: ModelDeployment, serve_config_text: str, cluster: dict[str, Any]) -> Any:

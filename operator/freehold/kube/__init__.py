@@ -1,0 +1,1 @@
+"""All reading and writing of the cluster: plain data in and out; nothing decides here."""
