@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
-import sys
-import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import assume, event, given, settings
@@ -35,6 +33,7 @@ from freehold.api.architecture import (
 from freehold.api.scalars import MOST_DEVICES, MOST_LAYERS, MOST_STAGES
 from freehold.plan.accelerator import Accelerator
 from freehold.plan.constraints import layout_violation
+from freehold.plan.device_memory import DeviceMemory, device_memory
 from freehold.plan.kv_cache import kv_cache_cost
 from freehold.plan.layout import Layout, planned_layouts
 from freehold.plan.plan import NoPlan, Plan
@@ -180,15 +179,29 @@ def test_the_cure_of_a_refusal_cures(
         event("cured")
 
 
+# Layouts whose memory is worked out for one candidate; a fraction of a millisecond each.
+MOST_TRIED = 100
+
+
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_plan_takes_less_than_ten_milliseconds(name: str) -> None:
-    """The best of five, for others use the processor too."""
+def test_few_layouts_are_tried_for_a_plan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     device = accelerator(name)
-    times = [_best_of_five(ask(model, device)) for model in MODELS]
-    sys.stdout.write(
-        f"{name}: median {statistics.median(times):.3f} ms, slowest {max(times):.3f} ms\n"
-    )
-    assert max(times) < 10
+    tried = [layouts_tried(ask(model, device), monkeypatch) for model in MODELS]
+    assert 0 < max(tried) < MOST_TRIED
+
+
+def layouts_tried(question: Question, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how often the planner worked out a layout's memory."""
+    count = 0
+
+    def counting(*arguments: Any) -> DeviceMemory:
+        nonlocal count
+        count += 1
+        return device_memory(*arguments)
+
+    monkeypatch.setattr("freehold.plan.planner.device_memory", counting)
+    make_plan(question)
+    return count
 
 
 def most_divisors(count: int) -> tuple[int, ...]:
@@ -228,19 +241,19 @@ BOUNDS = [(2520, 2520), (3840, 1), (4096, 4096)]
 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("split", [None, (1, MOST_STAGES), (MOST_DEVICES, 1), (2, 7)])
-def test_at_the_upper_bounds_of_every_field_a_plan_is_as_fast(
-    fast: bool, split: tuple[int, int] | None
+def test_at_the_upper_bounds_of_every_field_as_few_layouts_are_tried(
+    fast: bool, split: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = made_up(100_000, most_divisors(64), fast)
     load = (2**31 - 1, 2**30, 2**30 - 1)
-    times = [
-        _best_of_five(ask(at_the_bounds(*heads, size), device, split=split, workload=workload))
+    questions = [
+        ask(at_the_bounds(*heads, size), device, split=split, workload=workload)
         for heads in BOUNDS
         for size in SIZES
         for workload in (None, load)
     ]
-    sys.stdout.write(f"at the bounds, {fast}, {split}: slowest {max(times):.1f} ms\n")
-    assert max(times) < 10
+    tried = [layouts_tried(question, monkeypatch) for question in questions]
+    assert max(tried) < MOST_TRIED  # none where the split itself is impossible
 
 
 @settings(many, max_examples=100)
@@ -265,23 +278,8 @@ def ask_pinned(
     return ask(model, device, context=context, workload=load, split=split)
 
 
-def test_choosing_among_all_classes_is_as_fast_in_the_median() -> None:
+def test_choosing_among_all_classes_tries_as_few_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     options = tuple(Option(name, accelerator(name)) for name in CLASSES if name != "cpu")
     questions = [replace(ask(model, "cpu"), options=options, in_order=False) for model in MODELS]
-    times = [_best_of_five(question) for question in questions]
-    sys.stdout.write(
-        f"all classes: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms\n"
-    )
-    assert statistics.median(times) < 10
-
-
-def _best_of_five(question: Question) -> float:
-    """Return the milliseconds of the fastest of five runs, after one to warm up."""
-    make_plan(question)
-    return min(_milliseconds(question) for _ in range(5))
-
-
-def _milliseconds(question: Question) -> float:
-    start = time.perf_counter()
-    make_plan(question)
-    return (time.perf_counter() - start) * 1000
+    tried = [layouts_tried(question, monkeypatch) for question in questions]
+    assert 0 < max(tried) < MOST_TRIED * len(options)
