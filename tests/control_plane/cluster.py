@@ -1,0 +1,135 @@
+"""A cluster by its kubeconfig, ours or any other, as tests use it: kubectl and simulated nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.control_plane.nodes import SimulatedNode
+from tests.control_plane.processes import wait_for
+from tests.control_plane.tools import tool
+
+# how long a command of kubectl may take, beyond what it waits for on purpose
+SECONDS = 120.0
+
+
+class KubectlFailed(RuntimeError):
+    """``kubectl`` ended with an error, which is the message."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes cluster.
+
+    Attributes:
+        kubeconfig: The path of a kubeconfig whose current context is an administrator's.
+        token: Whose rights kubectl has instead, if not empty.
+    """
+
+    kubeconfig: Path
+    token: str = ""
+
+    def as_bearer(self, token: str) -> Cluster:
+        """Return the same cluster as the bearer of a token sees it, through kubectl."""
+        return replace(self, token=token)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for programs that find the cluster by ``KUBECONFIG``."""
+        # what kubectl knows of a server is kept by its port, which another control plane had
+        caches = {"KUBECACHEDIR": f"{self.kubeconfig}.cache"}
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), **caches}
+
+    def run(
+        self, program: str, *arguments: str | Path, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the tools, such as ``helm``, against this cluster; errors are the caller's."""
+        return subprocess.run(
+            [tool(program), *map(str, arguments)],
+            input=stdin,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+
+    def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
+        """Run ``kubectl`` and return what it wrote to standard output.
+
+        Raises:
+            KubectlFailed: It ended with an error.
+        """
+        identity = [f"--token={self.token}"] if self.token else []
+        done = self.run("kubectl", *identity, *arguments, stdin=stdin)
+        if done.returncode:
+            words = " ".join(map(str, arguments))
+            raise KubectlFailed(f"kubectl {words}: {done.stderr.strip()}")
+        return done.stdout
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Return an object, or None where there is none."""
+        where = ["--namespace", namespace] if namespace else []
+        found = self.kubectl("get", kind, name, *where, "--ignore-not-found", "--output=json")
+        return json.loads(found) if found else None
+
+    def list(
+        self, kind: str, namespace: str | None = None, selector: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return objects, of all namespaces unless one is given."""
+        where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        found = self.kubectl("get", kind, *where, f"--selector={selector}", "--output=json")
+        return list(json.loads(found)["items"])
+
+    def apply(self, *objects: Mapping[str, Any], namespace: str | None = None) -> None:
+        """Apply objects server-side, with strict field validation."""
+        where = ["--namespace", namespace] if namespace else []
+        self.kubectl(
+            "apply",
+            "--server-side",
+            "--validate=strict",
+            *where,
+            "--filename=-",
+            stdin=_list(objects),
+        )
+
+    def apply_crds(self, *paths: Path) -> None:
+        """Apply CRDs of files or folders and wait until the API server serves them."""
+        files = [f"--filename={path}" for path in paths]
+        self.kubectl("apply", "--server-side", *files)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+
+    def add_nodes(self, nodes: Iterable[SimulatedNode], seconds: float = 60.0) -> None:
+        """Create simulated nodes and wait until the scheduler may use them."""
+        wanted = {node.name: node for node in nodes}
+        self.kubectl(
+            "create", "--filename=-", stdin=_list(node.manifest() for node in wanted.values())
+        )
+
+        def ready() -> bool:
+            found = {node["metadata"]["name"]: node for node in self.list("nodes")}
+            return all(_is_ready(found.get(name)) for name in wanted)
+
+        wait_for(f"nodes {sorted(wanted)} are ready", ready, seconds)
+
+    def remove_nodes(self, names: Iterable[str]) -> None:
+        """Delete nodes, as a cloud that takes its machines back."""
+        self.kubectl("delete", "nodes", "--ignore-not-found", *names)
+
+
+def _list(objects: Iterable[Mapping[str, Any]]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _is_ready(node: dict[str, Any] | None) -> bool:
+    if node is None:
+        return False
+    conditions = node.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    # the node life-cycle controller takes this taint off a moment after the node is ready
+    taints = {taint["key"] for taint in node["spec"].get("taints", [])}
+    return ready and "node.kubernetes.io/not-ready" not in taints

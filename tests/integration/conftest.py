@@ -1,0 +1,80 @@
+"""Fixtures of the integration tests: a real control plane, a namespace for each test.
+
+``FREEHOLD_TEST_KUBECONFIG`` names another cluster to test against; Freehold's and KubeRay's CRDs
+are applied to it. ``FREEHOLD_KUBERAY_CRDS`` names a folder with KubeRay's own CRDs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.control_plane import build
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.plane import ControlPlane
+from tests.control_plane.processes import wait_for
+from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
+
+def pytest_report_header() -> list[str]:
+    cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
+    crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
+    return [f"integration tests: cluster: {cluster}", f"integration tests: KubeRay's CRDs: {crds}"]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the tools before the first test, whose time limit they would take, with progress."""
+    here = Path(__file__).parent
+    if session.config.option.collectonly or not any(here in i.path.parents for i in session.items):
+        return
+    capture = session.config.pluginmanager.get_plugin("capturemanager")
+    if capture is None:
+        build.ensure()
+        return
+    with capture.global_and_fixture_disabled():
+        build.ensure()
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane | None]:
+    """The servers of :func:`cluster` where they are our own, else None."""
+    if os.environ.get(KUBECONFIG):
+        yield None
+        return
+    with ControlPlane(audit=True) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane | None) -> Cluster:
+    """A cluster with Freehold's and KubeRay's CRDs, shared by all tests."""
+    found = control_plane.cluster if control_plane else Cluster(Path(os.environ[KUBECONFIG]))
+    found.apply_crds(ROOT / "crds", kuberay_crds())
+    return found
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace, deleted after the test without waiting for what is in it."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    # made by the controller manager, and without it no pod is admitted
+    wait_for(
+        f"{name} has its service account",
+        lambda: cluster.get("serviceaccount", "default", name) is not None,
+        30,
+    )
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
+    """``kubectl`` in the test's namespace; raises ``KubectlFailed`` with what it said."""
+
+    def run(*arguments: str | Path, stdin: str | None = None) -> str:
+        return cluster.kubectl("--namespace", namespace, *arguments, stdin=stdin)
+
+    return run
