@@ -9,10 +9,10 @@ MODELS := /var/tmp/freehold
 LOCK := $(UV) pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup demo test check unit live lock generate bench clean
+.PHONY: help setup demo test check unit integration live tools cluster cluster-down lock generate bench clean
 
 help: ## Show the tasks
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## Install everything into .venv and prepare the demo model
 	@$(BIN)/python examples/demo/prepare_model.py --cache $(MODELS)/gemma-3-270m >/dev/null
@@ -30,7 +30,7 @@ $(VENV)/.ready: requirements/development.txt requirements/uv.txt pyproject.toml
 demo: setup ## Serve the demo model with two tensor-parallel workers; Ctrl-C stops it
 	$(BIN)/freehold run examples/gemma-3-270m.yaml
 
-test: setup check unit live ## Everything: linters, unit and property tests, live Ray and vLLM
+test: setup check unit integration live ## Everything: linters, unit tests, a real control plane, live Ray and vLLM
 
 check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/ruff check
@@ -45,8 +45,20 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 unit: $(VENV)/.ready ## Unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit
 
+integration: tools ## Tests against a real control plane with simulated nodes
+	$(BIN)/python -m pytest tests/integration --durations=8
+
 live: setup ## Tests against real Ray and real vLLM
 	$(BIN)/python -m pytest tests/live --durations=8
+
+tools: $(VENV)/.ready ## Build etcd, Kubernetes, kwok, kubectl and Helm, once; needs Go or gets it
+	@$(BIN)/python -m tests.control_plane.build
+
+cluster: tools ## Bring up a control plane in the background; prints the line that uses it
+	@$(BIN)/python -m tests.control_plane up
+
+cluster-down: $(VENV)/.ready ## Take it down
+	@$(BIN)/python -m tests.control_plane down
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.control_plane.nodes import SimulatedNode
+from tests.control_plane.pinned import tool
 from tests.control_plane.processes import wait_for
-from tests.control_plane.tools import tool
 
 # how long a command of kubectl may take, beyond what it waits for on purpose
 SECONDS = 120.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from tests.control_plane.tools import module_of, tool
+from tests.control_plane.pinned import module_of, tool
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 # Room for thousands of Services and pods.

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 from tests.control_plane import build
+from tests.control_plane.pinned import cache_folder, tool
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import ServerFailed, wait_for
-from tests.control_plane.tools import cache_folder, tool
 
 # programs that a person types, put into one folder for PATH
 FOR_PEOPLE = ("kubectl", "helm")

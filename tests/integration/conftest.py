@@ -18,6 +18,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import wait_for
 from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
 
+
 def pytest_report_header() -> list[str]:
     cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
     crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
