@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # where the example manifest looks for the demo model
 MODELS := /var/tmp/freehold
-LOCK := $(UV) pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
+COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
+LOCK := $(COMPILE) pyproject.toml
 
 .PHONY: help setup demo test check unit integration live tools cluster cluster-down lock generate bench clean
 
@@ -71,6 +72,7 @@ lock: $(VENV)/.ready ## Resolve the requirement files anew
 	$(LOCK) --extra cpu --output-file requirements/cpu.txt
 	$(LOCK) --extra gpu --output-file requirements/gpu.txt
 	$(LOCK) --extra cpu --group dev --group demo --output-file requirements/development.txt
+	$(COMPILE) --group go --output-file requirements/go.txt
 
 bench: setup ## Time to first answer and throughput, beside stock Ray and plain vLLM
 	$(BIN)/python benchmarks/request_path.py

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def _version(go: Path) -> tuple[int, int]:
 
 
 def _from_pypi() -> Path | None:
+    invalidate_caches()
     spec = find_spec("go")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / "bin" / "go"
