@@ -38,7 +38,9 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Containerfile
 	$(BIN)/python hack/generate_crds.py --check
+	$(BIN)/python hack/generate_charts.py --check
 	$(BIN)/python hack/generate_accelerators.py --check
 	$(BIN)/python hack/generate_engine_schema.py --check
 	$(BIN)/python hack/render_plan_picture.py --check
@@ -63,6 +65,7 @@ cluster-down: $(VENV)/.ready ## Take it down
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py
+	$(BIN)/python hack/generate_charts.py
 	$(BIN)/python hack/generate_accelerators.py
 	$(BIN)/python hack/generate_engine_schema.py
 	$(BIN)/python hack/render_plan_picture.py
@@ -72,6 +75,7 @@ lock: $(VENV)/.ready ## Resolve the requirement files anew
 	$(LOCK) --extra cpu --output-file requirements/cpu.txt
 	$(LOCK) --extra gpu --output-file requirements/gpu.txt
 	$(LOCK) --extra cpu --group dev --group demo --output-file requirements/development.txt
+	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group go --output-file requirements/go.txt
 
 bench: setup ## Time to first answer and throughput, beside stock Ray and plain vLLM

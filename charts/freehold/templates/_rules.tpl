@@ -1,0 +1,64 @@
+{{/*
+Rules of the operator, each of which a test removes to see what fails. Secrets are not among them:
+it hands references to pods and reads none.
+*/}}
+
+{{/* In every namespace that it watches. */}}
+{{- define "freehold.modelRules" -}}
+- apiGroups: [freehold.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [freehold.dev]
+  resources: [modeldeployments/status]
+  verbs: [patch]
+- apiGroups: [ray.io]
+  resources: [rayservices]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [ray.io]
+  resources: [rayclusters]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* In the whole cluster, whatever it watches: what has no namespace. */}}
+{{- define "freehold.clusterRules" -}}
+- apiGroups: [freehold.dev]
+  resources: [acceleratorclasses]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get, list, watch]
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* In its own namespace: the Lease that says which pod works. */}}
+{{- define "freehold.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- end -}}
+
+{{/* Reference to a role; takes a dict of context, kind and name, and binds the operator. */}}
+{{- define "freehold.binding" -}}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .name }}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "freehold.serviceAccountName" .context }}
+  namespace: {{ .context.Release.Namespace }}
+{{- end -}}
