@@ -9,6 +9,10 @@ from pydantic import Field
 from freehold.api.base import ApiModel
 from freehold.api.scalars import Count, PositiveCount, Quantity
 
+# So that no status comes near the size that the API server refuses, whatever others' messages say.
+LONGEST_MESSAGE = 1024
+MOST_ITEMS = 8
+
 
 class Condition(ApiModel):
     """One aspect of the object's state, in the Kubernetes convention."""
@@ -16,7 +20,9 @@ class Condition(ApiModel):
     type: str = Field(description="Aspect that the condition speaks of.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(description="Documented one-word reason.")
-    message: str = Field(description="One sentence for a person.")
+    message: str = Field(
+        max_length=LONGEST_MESSAGE, description="One or two sentences for a person."
+    )
     observed_generation: Count | None = Field(
         default=None, description="Generation of the spec that the condition speaks of."
     )
@@ -37,7 +43,9 @@ class RejectedCandidate(ApiModel):
 
     candidate: str = Field(description="Name of the candidate.")
     reason: str = Field(description="One-word reason.")
-    message: str = Field(description="Why, and what would have to change.")
+    message: str = Field(
+        max_length=LONGEST_MESSAGE, description="Why, and what would have to change."
+    )
 
 
 class PlanStatus(ApiModel):
@@ -56,7 +64,7 @@ class PlanStatus(ApiModel):
     )
     rejected: tuple[RejectedCandidate, ...] | None = Field(
         default=None,
-        max_length=8,
+        max_length=MOST_ITEMS,
         description="Candidates that were passed over, sorted by name.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
@@ -76,7 +84,9 @@ class Scaling(ApiModel):
     """The last scaling decision."""
 
     reason: str = Field(description="One-word reason.")
-    message: str = Field(description="A sentence with the numbers that decided.")
+    message: str = Field(
+        max_length=LONGEST_MESSAGE, description="A sentence with the numbers that decided."
+    )
 
 
 class WorkloadReference(ApiModel):
@@ -102,7 +112,7 @@ class ModelDeploymentStatus(ApiModel):
     )
     addresses: tuple[Address, ...] | None = Field(
         default=None,
-        max_length=8,
+        max_length=MOST_ITEMS,
         description="Where the model answers.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
@@ -120,7 +130,7 @@ class ModelDeploymentStatus(ApiModel):
     scaling: Scaling | None = Field(default=None, description="The last scaling decision.")
     workloads: tuple[WorkloadReference, ...] | None = Field(
         default=None,
-        max_length=8,
+        max_length=MOST_ITEMS,
         description="Objects that serve the model.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )

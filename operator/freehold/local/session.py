@@ -17,16 +17,15 @@ from freehold.local.applications import (
     ApplicationState,
     ReplicaState,
     application_state,
-    engine_words,
     failed_starts,
     merged_config,
     restarts_replicas,
-    telling_words,
 )
 from freehold.local.metrics import ModelLoad, read_metrics
 from freehold.local.probe import BackgroundProbe
 from freehold.local.serve_rest import ServeRest
 from freehold.local.workload import Served
+from freehold.status.engine_words import engine_words, telling_words
 
 Phase = Literal["Starting", "Loading", "Probing", "Ready", "ScaledToZero", "Stopped", "Failing"]
 POLL_SECONDS = 1.0

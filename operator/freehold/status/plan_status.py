@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from freehold.api.scalars import mebibytes
-from freehold.api.status import HourlyCost, PlanStatus, RejectedCandidate
+from freehold.api.status import MOST_ITEMS, HourlyCost, PlanStatus, RejectedCandidate
 from freehold.plan.plan import Plan, Rejection
-
-# As many as the CRD allows.
-MOST_REJECTED = 8
+from freehold.status.message import sentence
 
 
 def plan_status(plan: Plan) -> PlanStatus:
@@ -53,9 +51,10 @@ def _rejected(rejections: Iterable[Rejection]) -> tuple[RejectedCandidate, ...] 
     the news that there was a choice.
     """
     worth = sorted(rejections, key=lambda item: (item.reason == "NotChosen", item.candidate))
-    kept = sorted(worth[:MOST_REJECTED], key=lambda item: item.candidate)
+    kept = sorted(worth[:MOST_ITEMS], key=lambda item: item.candidate)
     return tuple(RejectedCandidate(**_fields(item)) for item in kept) or None
 
 
 def _fields(item: Rejection) -> dict[str, str]:
-    return {"candidate": item.candidate, "reason": item.reason, "message": item.message}
+    message = sentence(item.message)
+    return {"candidate": item.candidate, "reason": item.reason, "message": message}

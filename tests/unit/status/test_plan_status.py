@@ -9,8 +9,9 @@ import pytest
 from tests.unit.plan.builders import ask, the_plan
 
 from freehold.api.scalars import quantity_bytes
+from freehold.api.status import MOST_ITEMS
 from freehold.plan.plan import Rejection
-from freehold.status.plan_status import MOST_REJECTED, money, plan_status
+from freehold.status.plan_status import money, plan_status
 
 PLAN = the_plan(ask("meta-llama/Llama-3.1-405B-Instruct", "h100-80gb", context=65_536))
 
@@ -57,7 +58,7 @@ def test_rejections_are_sorted_and_bounded_and_reasons_stand_before_choices() ->
     unfit = rejections("z", "y", "x")
     rejected = plan_status(replace(PLAN, rejected=(*choices, *unfit))).rejected
     assert rejected is not None
-    assert len(rejected) == MOST_REJECTED
+    assert len(rejected) == MOST_ITEMS
     assert [item.candidate for item in rejected] == [*"abcde", "x", "y", "z"]
     assert rejected[-1].message == "why not z"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.local.applications import engine_words, telling_words
+from freehold.status.engine_words import engine_words, telling_words
 
 # As vLLM 0.29 and Ray 2.60 print them; paths shortened.
 TOO_LONG = """Traceback (most recent call last):

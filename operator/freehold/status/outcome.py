@@ -1,0 +1,188 @@
+"""What one pass over a ModelDeployment has learned: the only input of its status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from freehold.api.conditions import Reason
+from freehold.status.pod_state import PodState
+from freehold.status.ray_cluster_state import RayClusterState
+from freehold.status.ray_service_state import RayServiceState
+
+DEFAULT_PROGRESS_DEADLINE = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found: a documented reason with this object's sentence.
+
+    Attributes:
+        reason: The reason.
+        message: One or two sentences with names and numbers. May be long; it is cut.
+    """
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many replicas the spec asks for: equal bounds for a fixed number."""
+
+    minimum: int = 1
+    maximum: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A change of the spec that is not everywhere yet.
+
+    Attributes:
+        kind: InPlace, NewReplicas or NewCluster; any other word is told as a plain rollout.
+        sentences: What changes and what that means, a sentence each.
+        started: When it was decided; the progress deadline counts from there. None where that is
+            not known.
+        waits_for: Recreate: the cluster that must be gone before the new one is made; "" when
+            nothing is waited for.
+    """
+
+    kind: str
+    sentences: tuple[str, ...] = ()
+    started: datetime | None = None
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What Serve tells of the replicas of the model's server, on the cluster that serves.
+
+    Attributes:
+        target: Replicas that Serve wants.
+        running: Ids of those that run; a new engine has a new one.
+    """
+
+    target: int
+    running: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The last one-token request that came back.
+
+    Attributes:
+        engines: Ids of the engines that ran when it was sent.
+        error: Why it was not answered; "" when it was.
+    """
+
+    engines: frozenset[str]
+    error: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Return whether a token came back."""
+        return not self.error
+
+
+@dataclass(frozen=True, slots=True)
+class PassError:
+    """An error that ended the pass and may be gone at the next.
+
+    Attributes:
+        message: What went wrong, as a sentence.
+        retry_at: When it is tried again; None where that is not settled.
+    """
+
+    message: str
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingDecision:
+    """The last decision of the scaling policy, in its own words."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one pass has learned.
+
+    What a pass did not get to is told by ``assessed`` and ``observed``: conditions that nothing
+    new is known of stay as they are.
+
+    Attributes:
+        name: Name of the ModelDeployment.
+        generation: Generation of the spec that was looked at.
+        deleting: Whether it is being deleted.
+        suspended: ``spec.suspend``.
+        paused: Whether the annotation keeps its children from being written.
+        replicas: What the spec asks for.
+        assessed: Whether it is known if the spec can be planned (``refusal`` or not).
+        refusal: Why it cannot be planned or placed: a reason of Planned, or of Placed that is
+            known before anything is made (NoHardware, NoEngineImage).
+        plan: ``status.plan`` of the revision that serves or is being rolled out; None without one.
+        current_revision: The revision that serves; "" while none has.
+        update_revision: The revision that is wanted; "" while there is none.
+        rollout: The change that is under way or held back; None when all is as wanted.
+        observed: Whether the cluster was looked at: the fields below say what is there.
+        kuberay: Whether the cluster knows RayService.
+        child_refusal: ChildNotOurs or ChildRefused; None when children could be written.
+        ray_service: Our RayService; None when there is none.
+        ray_clusters: Its RayClusters.
+        pods: The model's pods.
+        engines: What Serve tells of replicas; None while it does not answer or was not asked.
+        probe: The last one-token request; None when none has come back.
+        error: What ended the pass early; None when it came to its end.
+        progress_deadline: ``spec.rollout.progressDeadline``.
+        addresses: Where the model answers: protocol and URL.
+        scaling: The last scaling decision, where it is known.
+    """
+
+    name: str
+    generation: int
+    deleting: bool = False
+    suspended: bool = False
+    paused: bool = False
+    replicas: Replicas = Replicas()
+    assessed: bool = True
+    refusal: Finding | None = None
+    plan: Mapping[str, Any] | None = None
+    current_revision: str = ""
+    update_revision: str = ""
+    rollout: Rollout | None = None
+    observed: bool = True
+    kuberay: bool = True
+    child_refusal: Finding | None = None
+    ray_service: RayServiceState | None = None
+    ray_clusters: tuple[RayClusterState, ...] = ()
+    pods: tuple[PodState, ...] = ()
+    engines: Engines | None = None
+    probe: Probe | None = None
+    error: PassError | None = None
+    progress_deadline: timedelta = DEFAULT_PROGRESS_DEADLINE
+    addresses: tuple[tuple[str, str], ...] = ()
+    scaling: ScalingDecision | None = None
+
+    @property
+    def running(self) -> int:
+        """Return how many engines run, 0 where that is not known."""
+        return len(self.engines.running) if self.engines else 0
+
+    @property
+    def serving_cluster(self) -> str:
+        """Return the RayCluster that serves, or that is to serve first; "" for none."""
+        service = self.ray_service
+        found = (service.active or service.pending) if service else None
+        return found.name if found else ""
+
+    def pods_of(self, cluster: str) -> tuple[PodState, ...]:
+        """Return the pods of a RayCluster that are to stay."""
+        return tuple(pod for pod in self.pods if pod.cluster == cluster and not pod.deleting)
+
+    def deadline(self, began: datetime) -> datetime:
+        """Return when something that began at ``began`` has taken too long."""
+        return began + self.progress_deadline

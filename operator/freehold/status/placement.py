@@ -1,0 +1,57 @@
+"""What keeps pods of a RayCluster from running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freehold.api import conditions as api
+from freehold.api.faults import counted
+from freehold.status.message import full_stop, listed
+from freehold.status.outcome import Finding, Outcome
+from freehold.status.pod_state import HEAD, WORKER, PodState
+
+
+def trouble_of(pods: tuple[PodState, ...]) -> Finding | None:
+    """Return why pods cannot run: an image first, then what crashes, then what finds no node."""
+    return next(_troubles(pods), None)
+
+
+def _troubles(pods: tuple[PodState, ...]) -> Iterator[Finding]:
+    ordered = sorted(pods, key=lambda pod: pod.name)
+    for of_image, reason in ((True, api.IMAGE_PULL_FAILED), (False, api.PODS_CRASHING)):
+        for pod in ordered:
+            for trouble in pod.troubles:
+                if trouble.of_image == of_image:
+                    yield Finding(reason, full_stop(f"Pod {pod.name}, {trouble}"))
+    unfit = [pod for pod in ordered if pod.unschedulable]
+    if unfit:
+        first, names = unfit[0], listed([pod.name for pod in unfit])
+        said = full_stop(f"the scheduler says: {first.unschedulable}")
+        what = counted(len(unfit), "pod")
+        yield Finding(api.UNSCHEDULABLE, f"No node takes {what} ({names}); {said}")
+
+
+def starting(outcome: Outcome, cluster: str) -> Finding | None:
+    """Return what is still to come up of a cluster, None when all that it needs runs."""
+    pods = outcome.pods_of(cluster)
+    running = [pod for pod in pods if pod.running]
+    wanted = max(_wanted(outcome, cluster), len(pods))
+    has_head = any(pod.role == HEAD for pod in running)
+    if has_head and len(running) >= wanted:
+        return None
+    late = listed(sorted(pod.name for pod in pods if not pod.running))
+    waiting = f"; waiting for {late}" if late else ""
+    message = f"{len(running)} of {wanted} pods of cluster {cluster} run{waiting}."
+    return Finding(api.PODS_STARTING, message)
+
+
+def _wanted(outcome: Outcome, cluster: str) -> int:
+    """Return how many pods a cluster is to have at the least: its head and what its groups want."""
+    found = next((item for item in outcome.ray_clusters if item.name == cluster), None)
+    groups = found.groups if found else ()
+    return 1 + sum((group.replicas or 0) * group.hosts for group in groups)
+
+
+def worker_pods(outcome: Outcome) -> int:
+    """Return how many workers the serving cluster has."""
+    return sum(pod.role == WORKER for pod in outcome.pods_of(outcome.serving_cluster))

@@ -1,0 +1,129 @@
+"""A Ray pod as far as Freehold's status depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from freehold.status.raw import conditions, count, find, is_true, items, mapping, text
+
+HEAD = "head"
+WORKER = "worker"
+
+# Reasons of a waiting container that say that its image is not to be had (pkg/kubelet/images).
+_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_CRASH = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
+_CRASH |= {"CreateContainerConfigError", "StartError"}
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerTrouble:
+    """Why a container does not run.
+
+    Attributes:
+        container: Its name.
+        reason: The kubelet's word: ImagePullBackOff, CrashLoopBackOff, OOMKilled, Error.
+        message: The kubelet's sentence; "" where it has none.
+    """
+
+    container: str
+    reason: str
+    message: str
+
+    @property
+    def of_image(self) -> bool:
+        """Return whether the image is what is missing."""
+        return self.reason in _IMAGE
+
+    def __str__(self) -> str:
+        """Return container, word and sentence."""
+        return f"container {self.container}: {self.reason}" + (
+            f" ({self.message})" if self.message else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """A Ray pod.
+
+    Attributes:
+        name: Its name.
+        cluster: The RayCluster it belongs to.
+        role: head or worker; "" where its label is missing.
+        group: Its worker group; "headgroup" for a head.
+        replica: Index of its replica in the group; "" where KubeRay gives none.
+        node: The node it is on; "" while it is not scheduled.
+        ready: Whether it is Ready. Workers without a Serve proxy are not, and run all the same.
+        running: Whether every container of it runs.
+        unschedulable: The scheduler's words where it finds no node; "" otherwise.
+        troubles: Containers that do not run for a reason that does not pass by waiting alone.
+        restarts: How often its containers were restarted, all together.
+        deleting: Whether it is being deleted.
+    """
+
+    name: str
+    cluster: str
+    role: str
+    group: str
+    replica: str
+    node: str
+    ready: bool
+    running: bool
+    unschedulable: str
+    troubles: tuple[ContainerTrouble, ...]
+    restarts: int
+    deleting: bool
+
+
+def read_pod(raw: Mapping[str, Any]) -> PodState:
+    """Return the state of a pod; what is missing or odd reads as absent."""
+    metadata, status = mapping(raw, "metadata"), mapping(raw, "status")
+    labels = mapping(metadata, "labels")
+    main = tuple(items(status.get("containerStatuses")))
+    containers = (*items(status.get("initContainerStatuses")), *main)
+    said = conditions(status.get("conditions"))
+    scheduled = find(said, "PodScheduled")
+    unfit = scheduled is not None and scheduled.reason == "Unschedulable"
+    return PodState(
+        name=text(metadata.get("name")),
+        cluster=text(labels.get("ray.io/cluster")),
+        role=text(labels.get("ray.io/node-type")),
+        group=text(labels.get("ray.io/group")),
+        replica=text(labels.get("ray.io/worker-group-replica-index")),
+        node=text(mapping(raw, "spec").get("nodeName")),
+        ready=is_true(said, "Ready"),
+        running=status.get("phase") == "Running" and _all_run(main),
+        unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",
+        troubles=tuple(_troubles(containers)),
+        restarts=sum(count(item.get("restartCount")) or 0 for item in containers),
+        deleting=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _all_run(containers: tuple[Mapping[str, Any], ...]) -> bool:
+    return all("running" in mapping(item, "state") for item in containers)
+
+
+def _troubles(containers: tuple[Mapping[str, Any], ...]) -> Iterator[ContainerTrouble]:
+    for item in containers:
+        name, state = text(item.get("name")), mapping(item, "state")
+        waiting, ended = mapping(state, "waiting"), mapping(state, "terminated")
+        reason = text(waiting.get("reason"))
+        if reason in _IMAGE:
+            yield ContainerTrouble(name, reason, text(waiting.get("message")))
+        elif reason in _CRASH:
+            yield ContainerTrouble(name, reason, _last_words(item) or text(waiting.get("message")))
+        elif ended and ended.get("exitCode") != 0:
+            yield ContainerTrouble(name, text(ended.get("reason")) or "Error", _end(ended))
+
+
+def _last_words(item: Mapping[str, Any]) -> str:
+    """Return how the container ended the last time."""
+    ended = mapping(item, "lastState", "terminated")
+    return f"last ended with {text(ended.get('reason')) or 'Error'}, {_end(ended)}" if ended else ""
+
+
+def _end(ended: Mapping[str, Any]) -> str:
+    words = text(ended.get("message")).strip()
+    return f"exit code {ended.get('exitCode')}" + (f": {words}" if words else "")
