@@ -1,4 +1,4 @@
-# One-word tasks. They need git, make, Python >= 3.11 and a C++ compiler; the rest they install
+# Tasks. They need git, make, Python >= 3.11 and a C++ compiler; the rest they install
 # into .venv, from the locked files under requirements/.
 PYTHON ?= python3
 VENV ?= .venv

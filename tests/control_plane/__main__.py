@@ -30,5 +30,5 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except RuntimeError as error:
+    except (RuntimeError, TimeoutError) as error:
         sys.exit(str(error))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,27 @@ class Cluster:
 
     Attributes:
         kubeconfig: The path of a kubeconfig whose current context is an administrator's.
-        token: Whose rights kubectl has instead, if not empty.
     """
 
     kubeconfig: Path
-    token: str = ""
 
-    def as_bearer(self, token: str) -> Cluster:
-        """Return the same cluster as the bearer of a token sees it, through kubectl."""
-        return replace(self, token=token)
+    def as_service_account(self, namespace: str, name: str, folder: Path) -> Cluster:
+        """Return the same cluster with a token of a service account, and nothing else.
+
+        Args:
+            namespace: Namespace of the service account.
+            name: Its name.
+            folder: Where the kubeconfig is written.
+        """
+        token = self.kubectl("--namespace", namespace, "create", "token", name).strip()
+        shown = self.kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json")
+        config = json.loads(shown)
+        for user in config["users"]:
+            user["user"] = {"token": token}
+        path = folder / f"{namespace}-{name}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(config))
+        return Cluster(path)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,8 +76,7 @@ class Cluster:
         Raises:
             KubectlFailed: It ended with an error.
         """
-        identity = [f"--token={self.token}"] if self.token else []
-        done = self.run("kubectl", *identity, *arguments, stdin=stdin)
+        done = self.run("kubectl", *arguments, stdin=stdin)
         if done.returncode:
             words = " ".join(map(str, arguments))
             raise KubectlFailed(f"kubectl {words}: {done.stderr.strip()}")

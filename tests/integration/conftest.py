@@ -39,19 +39,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane | None]:
-    """The servers of :func:`cluster` where they are our own, else None."""
-    if os.environ.get(KUBECONFIG):
-        yield None
-        return
+def control_plane() -> Iterator[ControlPlane]:
+    """Servers of our own, whatever ``cluster`` is: for tests that stop or freeze one."""
     with ControlPlane(audit=True) as plane:
+        plane.cluster.apply_crds(ROOT / "crds", kuberay_crds())
         yield plane
 
 
 @pytest.fixture(scope="session")
-def cluster(control_plane: ControlPlane | None) -> Cluster:
+def cluster(request: pytest.FixtureRequest) -> Cluster:
     """A cluster with Freehold's and KubeRay's CRDs, shared by all tests."""
-    found = control_plane.cluster if control_plane else Cluster(Path(os.environ[KUBECONFIG]))
+    if not (kubeconfig := os.environ.get(KUBECONFIG)):
+        plane: ControlPlane = request.getfixturevalue("control_plane")
+        return plane.cluster
+    found = Cluster(Path(kubeconfig))
     found.apply_crds(ROOT / "crds", kuberay_crds())
     return found
 

@@ -94,10 +94,9 @@ def test_crds_of_freehold_and_kuberay_are_served(
 
 
 def test_a_service_account_has_the_rights_that_rbac_gives_it(
-    cluster: Cluster, kubectl: Kubectl, namespace: str
+    cluster: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path
 ) -> None:
-    token = kubectl("create", "token", "default").strip()
-    own = cluster.as_bearer(token)
+    own = cluster.as_service_account(namespace, "default", tmp_path)
     with pytest.raises(KubectlFailed, match="cannot list resource"):
         own.list("pods", namespace)
     kubectl(
