@@ -9,6 +9,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """What kind of fault it is, for who must act differs."""
+
+    VALUE = "a value that is not allowed"
+    ACCELERATOR = "an accelerator class that is not known"
+    MODEL = "a model that is not there, or is none that can be planned"
+    ACCESS = "a model that these credentials do not open"
+    UNREACHABLE = "a source that does not answer; it may later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,7 @@ class Fault:
         allowed: What may stand there.
         hint: What to do, where that is not plain from ``allowed``.
         line: Line in the source file, counted from 1; None when there is no file.
+        cause: What kind of fault it is.
     """
 
     path: str
@@ -28,6 +40,7 @@ class Fault:
     allowed: str
     hint: str = ""
     line: int | None = None
+    cause: Cause = Cause.VALUE
 
     def at_line(self, line: int | None) -> Fault:
         """Return this fault with the source line it belongs to."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from freehold.api.acceleratorclass import AcceleratorClass, AcceleratorClassSpec, NodeShape
-from freehold.api.faults import Fault, unknown_name
+from freehold.api.faults import Cause, Fault, unknown_name
 from freehold.api.scalars import quantity_bytes
 
 # What device plugins for RDMA networks have in their resource names: vpc.amazonaws.com/efa,
@@ -96,7 +96,8 @@ def resolve_class(
     while wanted is not None:
         if wanted not in classes:
             where = path if not chain else f"AcceleratorClass {chain[-1].name}: spec.extends"
-            return unknown_name(where, wanted, classes, "accelerator class")
+            fault = unknown_name(where, wanted, classes, "accelerator class")
+            return replace(fault, cause=Cause.ACCELERATOR)
         if any(item.name == wanted for item in chain):
             circle = " -> ".join([*(item.name for item in chain), wanted])
             return Fault(path, f"classes that extend each other: {circle}", "a chain that ends")

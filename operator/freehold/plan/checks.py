@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from freehold.api.acceleratorclass import AcceleratorClass
-from freehold.api.faults import Fault, unknown_name
+from freehold.api.faults import Cause, Fault, unknown_name
 from freehold.api.modeldeployment import ModelDeployment, Workload
 from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.constraints import parallelism_fault
@@ -39,7 +40,8 @@ def faults_of_model(model: ModelDeployment, classes: Classes) -> Iterator[Fault]
     for i, image in enumerate((spec.engine.images if spec.engine else None) or ()):
         if image.accelerator not in classes:
             path = f"spec.engine.images[{i}].accelerator"
-            yield unknown_name(path, image.accelerator, classes, "accelerator class")
+            fault = unknown_name(path, image.accelerator, classes, "accelerator class")
+            yield replace(fault, cause=Cause.ACCELERATOR)
     settings, faults = read_engine_settings(model.engine_args)
     yield from faults or (*_planned_batch(settings, spec.workload), *faults_on_cores(model, able))
 

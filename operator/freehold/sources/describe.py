@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from freehold.api.architecture import ModelDescription
-from freehold.api.faults import Fault
+from freehold.api.faults import Cause, Fault
 from freehold.api.modeldeployment import ModelSource
 from freehold.catalog.builtin import Catalog
 from freehold.render.weights_location import weights_location
@@ -53,9 +53,10 @@ def describe(
 
 
 def _at_field(fault: Fault) -> Fault:
+    cause = Cause.MODEL if fault.cause is Cause.VALUE else fault.cause
     if fault.path in SOURCE_FIELDS:
-        return fault
-    return replace(fault, path=_SOURCE, found=f"{fault.path}: {fault.found}")
+        return replace(fault, cause=cause)
+    return replace(fault, path=_SOURCE, found=f"{fault.path}: {fault.found}", cause=cause)
 
 
 def _described(

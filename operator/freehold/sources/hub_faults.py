@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from freehold.api.faults import Fault
+from freehold.api.faults import Cause, Fault
 
 _SOURCE = "spec.model.source"
 _OFFLINE = "Check the network, proxy and HF_ENDPOINT, or give spec.model.architecture."
@@ -66,7 +66,7 @@ def fault_of(error: BaseException, asked: Repository, seconds: float) -> Fault:
         return no_answer(asked, seconds)
     if isinstance(error, OSError) and error.errno is not None and error.filename:
         found = f"{error.filename}: {error.strerror}"
-        return Fault(_SOURCE, found, "a cache folder that can be written", "Set HF_HOME to one.")
+        return _silent(found, "a cache folder that can be written", "Set HF_HOME to one.")
     return _unreachable(asked, error)
 
 
@@ -79,7 +79,7 @@ def is_final(error: BaseException) -> bool:
 def no_answer(asked: Repository, seconds: float) -> Fault:
     """Return the fault of a hub that keeps silent."""
     found = f"{asked.hub} did not answer in {seconds:g} s, and {asked.name} is not in the cache"
-    return Fault(_SOURCE, found, "a hub that answers", f"Try again. {_OFFLINE}")
+    return _silent(found, "a hub that answers", f"Try again. {_OFFLINE}")
 
 
 def not_cached(asked: Repository, missing: tuple[str, ...] = ()) -> Fault:
@@ -88,7 +88,7 @@ def not_cached(asked: Repository, missing: tuple[str, ...] = ()) -> Fault:
     what = f"{len(missing)} of its files ({missing[0]}) are" if missing else "it is"
     found = f"{asked.name}{at}: offline, and {what} not in the local cache"
     hint = f"Run `hf download {asked.name}` where there is a network, or go online."
-    return Fault(_SOURCE, found, "a model whose files are in the local cache", hint)
+    return _silent(found, "a model whose files are in the local cache", hint)
 
 
 def no_weights(asked: Repository) -> Fault:
@@ -103,7 +103,8 @@ def _gated(asked: Repository) -> Fault:
         f"Accept the licence at {asked.hub}/{asked.name}, then give a token of that account: "
         f"HF_TOKEN here, spec.model.credentials in the cluster."
     )
-    return Fault(_SOURCE, f"{asked.name} is gated", "a model that you have access to", hint)
+    found = f"{asked.name} is gated"
+    return Fault(_SOURCE, found, "a model that you have access to", hint, cause=Cause.ACCESS)
 
 
 def _unknown_repository(asked: Repository) -> Fault:
@@ -123,15 +124,19 @@ def _refused(asked: Repository, error: HfHubHTTPError) -> Fault:
     if status in (401, 403):
         hint = "Give a valid token that may read it: HF_TOKEN here, spec.model.credentials."
         found = f"{asked.hub} refuses {asked.name} (HTTP {status})"
-        return Fault(_SOURCE, found, "a model that your token may read", hint)
+        return Fault(_SOURCE, found, "a model that your token may read", hint, cause=Cause.ACCESS)
     found = f"{asked.hub} answered HTTP {status} for {asked.name}"
-    return Fault(_SOURCE, found, "a hub that answers", f"Try again later. {_OFFLINE}")
+    return _silent(found, "a hub that answers", f"Try again later. {_OFFLINE}")
 
 
 def _unreachable(asked: Repository, error: BaseException) -> Fault:
     why = "offline mode is on" if isinstance(error, OfflineModeIsEnabled) else _first_line(error)
     found = f"{asked.hub} cannot be reached ({why}), and {asked.name} is not in the cache"
-    return Fault(_SOURCE, found, "a hub that can be reached", _OFFLINE)
+    return _silent(found, "a hub that can be reached", _OFFLINE)
+
+
+def _silent(found: str, allowed: str, hint: str) -> Fault:
+    return Fault(_SOURCE, found, allowed, hint, cause=Cause.UNREACHABLE)
 
 
 def _first_line(error: BaseException) -> str:

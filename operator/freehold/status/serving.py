@@ -48,6 +48,24 @@ def rolled_out(outcome: Outcome) -> bool:
     return settled and (_rests_at_zero(outcome) or _has_answered(outcome))
 
 
+def needs_probe(outcome: Outcome) -> bool:
+    """Return whether a request of one token is due: engines run that none has been asked of.
+
+    Where Serve does not tell its engines, until one request has been answered. Never at zero
+    replicas, where a request would wake one.
+    """
+    service = outcome.ray_service
+    if service is None or service.active is None or outcome.replicas.maximum == 0:
+        return False
+    probe, engines = outcome.probe, outcome.engines
+    if engines is not None:
+        asked = probe.engines if probe is not None and probe.answered else frozenset()
+        return bool(engines.running - asked)
+    if outcome.replicas.minimum == 0:
+        return False
+    return service.active.running and (probe is None or not probe.answered)
+
+
 def trouble_of_rollout(outcome: Outcome) -> Finding | None:
     """Return what Serve says against a cluster that is to take over, None where nothing."""
     service = outcome.ray_service
