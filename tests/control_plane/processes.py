@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self, TypeVar
 
 import psutil
 
+T = TypeVar("T")
 MARKER = "FREEHOLD_CONTROL_PLANE"
 LAST_LINES = 15
 KEEPER = Path(__file__).with_name("keeper.py")
@@ -24,17 +26,24 @@ class ServerFailed(RuntimeError):
     """A server ended or was not ready in time; the message carries the end of its log."""
 
 
-def wait_for(what: str, condition: Callable[[], bool], seconds: float, every: float = 0.05) -> None:
-    """Wait until a condition holds.
+def wait_for(what: str, found: Callable[[], T], seconds: float, every: float = 0.05) -> T:
+    """Wait until something is found, or a condition holds, and return it.
+
+    Args:
+        what: What is waited for, for the error.
+        found: Asked again and again until its answer counts as true.
+        seconds: How long to wait at most.
+        every: Seconds between two questions.
 
     Raises:
-        TimeoutError: It does not hold in time; names ``what``.
+        TimeoutError: It is not found in time; names ``what``.
     """
     end = time.monotonic() + seconds
-    while not condition():
+    while not (answer := found()):
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(every)
+    return answer
 
 
 @dataclass
@@ -123,16 +132,27 @@ class Server:
         except TimeoutError as error:
             raise ServerFailed(f"{error}: {self.tail}") from error
 
+    def says(self, words: str, seconds: float = 60.0) -> None:
+        """Wait until its log has these words; raises as :meth:`ready_when` does."""
+        self.ready_when(lambda: words in self.text, seconds)
+
+    @property
+    def text(self) -> str:
+        """All that it wrote."""
+        return self.log.read_text(errors="replace") if self.log.is_file() else ""
+
     @property
     def tail(self) -> str:
         """The log's path and its last lines."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []
-        return "\n".join([f"{self.log} ends with", *lines[-LAST_LINES:]])
+        return "\n".join([f"{self.log} ends with", *self.text.splitlines()[-LAST_LINES:]])
 
 
 @dataclass
 class Processes:
-    """The folder and the process group of one control plane; :meth:`end` leaves neither behind."""
+    """A folder and a process group, of a control plane or of a test; the end leaves neither.
+
+    A context manager; :meth:`begin` makes it.
+    """
 
     folder: Path
     keeper: subprocess.Popen[bytes]
@@ -179,6 +199,12 @@ class Processes:
         server.start()
         self.servers[name] = server
         return server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """Kill what was started and remove the folder. Harmless when done twice."""

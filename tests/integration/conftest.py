@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from tests.control_plane import build
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import wait_for
+from tests.control_plane.processes import Processes, wait_for
 from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
 
 
@@ -70,6 +71,15 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     )
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Processes that end with the test, however it ends; a failed test shows their last lines."""
+    with Processes.begin("freehold-test-") as found:
+        yield found
+        for server in found.servers.values():
+            sys.stdout.write(f"{server.tail}\n")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.pinned import cache_folder
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import MARKER, ServerFailed, wait_for
+from tests.control_plane.processes import MARKER, Processes, ServerFailed, wait_for
 from tests.integration.harness import ROOT, Kubectl
 
 GPU = "nvidia.com/gpu"
@@ -221,6 +221,22 @@ def test_nothing_is_left_when_the_owner_is_killed(number: signal.Signals) -> Non
     wait_for("the folder is gone", lambda: not folder.exists(), 20)
     # the keeper itself is the last to go
     wait_for("no process is left", lambda: not processes_of(folder), 20)
+
+
+def test_a_tests_processes_end_with_it_and_their_words_are_kept(processes: Processes) -> None:
+    folder = processes.folder
+    with Processes.begin() as own:
+        talker = own.start("talker", ["sh", "-c", "echo began; sleep 600"])
+        talker.says("began")
+        with pytest.raises(ServerFailed, match=r"was started before"):
+            own.start("talker", ["true"])
+        assert processes_of(own.folder)
+    assert not talker.running
+    assert not own.folder.exists()
+    assert folder.is_dir()
+    ended = processes.start("ended", ["sh", "-c", "echo why; exit 3"])
+    with pytest.raises(ServerFailed, match=r"ended ended with 3(?s:.*)why"):
+        ended.says("never said")
 
 
 def cluster_task(command: str, cache: Path) -> subprocess.CompletedProcess[str]:
