@@ -20,7 +20,7 @@ from freehold.catalog.builtin import Catalog, builtin_catalog
 from freehold.errors import NoPlanFits, RenderingRefused
 from freehold.plan.checks import faults_on_cores
 from freehold.plan.plan import NoPlan, Plan
-from freehold.plan.planner import Option, Question, make_plan
+from freehold.plan.planner import Judge, Option, Question, make_plan
 from freehold.plan.resolve import resolve
 from freehold.render.schema import check_engine_args, check_serve_config
 from freehold.sources.describe import Described, describe
@@ -114,6 +114,8 @@ def plan_model(
     *,
     offline: bool = False,
     choose: Callable[[Question], tuple[Option, ...]] | None = None,
+    judge: Judge | None = None,
+    prefer: str | None = None,
 ) -> Planned | tuple[Fault, ...]:
     """Describe, resolve and plan one model.
 
@@ -122,6 +124,8 @@ def plan_model(
         catalog: Known models and classes.
         offline: Whether the hub must not be asked.
         choose: Takes the question and returns the options to consider instead of its own.
+        judge: Judges one candidate, such as by the nodes that exist; else by memory alone.
+        prefer: Name of the candidate to stay with as long as it carries the model.
 
     Returns:
         The plan or the planner's refusal, or the faults that keep it from being planned at all;
@@ -138,7 +142,8 @@ def plan_model(
         faults = tuple(faults_on_cores(model, (it.accelerator for it in question.options)))
         if faults:
             return faults
-    return Planned(model, described, question, make_plan(question))
+    answer = make_plan(question, judge=judge, prefer=prefer)
+    return Planned(model, described, question, answer)
 
 
 def refusals(planned: Iterable[Planned]) -> list[str]:

@@ -18,8 +18,8 @@ class Rejection:
 
     Attributes:
         candidate: Its name.
-        reason: One word: DoesNotFit, InvalidParallelism, UnsupportedFormat, UnknownAccelerator,
-            ContextTooLong, NotChosen.
+        reason: One word: DoesNotFit, InvalidParallelism, UnsupportedFormat, ContextTooLong,
+            NotChosen; on a cluster also NoSuchNodes, NoEngineImage.
         message: Why, with the numbers, and what would have to change.
         memory: The fullest device of the layout that came nearest, where memory decided.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -73,16 +73,43 @@ class Question:
     in_order: bool = True
 
 
-def make_plan(question: Question) -> Plan | NoPlan:
-    """Return the plan of the first candidate that carries the model, or why none does."""
-    answers = [_consider(question, option) for option in question.options]
+# Judges one candidate of a question.
+Judge = Callable[[Question, Option], Plan | Rejection]
+
+
+def make_plan(
+    question: Question,
+    *,
+    judge: Judge | None = None,
+    prefer: str | None = None,
+) -> Plan | NoPlan:
+    """Return the plan of the first candidate that carries the model, or why none does.
+
+    Args:
+        question: What to plan.
+        judge: Judges one candidate instead of ``consider``, such as by the nodes that exist.
+        prefer: Name of the candidate to stay with as long as it carries the model.
+    """
+    answers = [(judge or consider)(question, option) for option in question.options]
     plans = [answer for answer in answers if isinstance(answer, Plan)]
     rejected = [answer for answer in answers if isinstance(answer, Rejection)]
     if not plans:
         return NoPlan(tuple(rejected))
-    chosen = plans[0] if question.in_order else min(plans, key=_price)
-    others = [_not_chosen(plan, chosen, question.in_order) for plan in plans if plan is not chosen]
+    chosen, why = _choose(plans, question.in_order, prefer)
+    others = [_not_chosen(plan, why) for plan in plans if plan is not chosen]
     return replace(chosen, rejected=tuple(rejected + others))
+
+
+def _choose(plans: list[Plan], in_order: bool, prefer: str | None) -> tuple[Plan, str]:
+    """Return the plan to take, and why the others were not taken."""
+    for plan in plans:
+        if plan.candidate == prefer:
+            return plan, f"{plan.candidate} was chosen before and stays"
+    if in_order:
+        first = plans[0]
+        return first, f"{first.candidate} was taken, this comes later in the order"
+    cheapest = min(plans, key=_price)
+    return cheapest, f"{cheapest.candidate} was taken, this costs more or has no known price"
 
 
 def _price(plan: Plan) -> tuple[bool, Decimal, int, str]:
@@ -90,14 +117,12 @@ def _price(plan: Plan) -> tuple[bool, Decimal, int, str]:
     return cost is None, cost or Decimal(0), plan.layout.devices, plan.candidate
 
 
-def _not_chosen(plan: Plan, chosen: Plan, in_order: bool) -> Rejection:
-    why = "comes later in the order" if in_order else "costs more or has no known price"
+def _not_chosen(plan: Plan, why: str) -> Rejection:
     where = explain.replica(plan.accelerator, plan.layout)
-    message = f"{where} would fit too; {chosen.candidate} was taken, this {why}"
-    return Rejection(plan.candidate, "NotChosen", message, plan.memory)
+    return Rejection(plan.candidate, "NotChosen", f"{where} would fit too; {why}", plan.memory)
 
 
-def _consider(question: Question, option: Option) -> Plan | Rejection:
+def consider(question: Question, option: Option) -> Plan | Rejection:
     """Return the best plan on one candidate, or why there is none."""
     model, settings = question.model, question.settings
     demand = _demand(question, pinned=option.parallelism is not None)
@@ -191,7 +216,8 @@ def _refused_anywhere(question: Question, demand: Demand) -> str | None:
 def _pinned(question: Question, option: Option, demand: Demand) -> Plan | Rejection:
     """Judge the parallelism that the user wrote, and no other."""
     assert option.parallelism is not None
-    path = f"spec.hardware.candidates[{question.options.index(option)}].parallelism"
+    number = [it.name for it in question.options].index(option.name)
+    path = f"spec.hardware.candidates[{number}].parallelism"
     fault = parallelism_fault(option.accelerator, option.parallelism, path)
     if fault is not None:
         return Rejection(option.name, "InvalidParallelism", str(fault))
@@ -205,7 +231,7 @@ def _pinned(question: Question, option: Option, demand: Demand) -> Plan | Reject
     if plan is not None:
         return plan
     free = replace(option, parallelism=None)
-    better = _consider(question, free)
+    better = consider(question, free)
     return _rejection(
         question, option, demand, layout, better.layout if isinstance(better, Plan) else None
     )

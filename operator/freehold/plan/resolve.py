@@ -21,8 +21,8 @@ def resolve(
 ) -> Question | tuple[Fault, ...]:
     """Return the question with all defaults filled in, or all that keeps it from being asked."""
     spec = model.spec
-    options, class_faults = _options(model, classes)
-    faults = (*faults_of_model(model, classes), *class_faults)
+    options = _options(model, classes)
+    faults = tuple(faults_of_model(model, classes))
     if faults:
         return faults
     settings, _ = read_engine_settings(model.engine_args)
@@ -36,9 +36,7 @@ def resolve(
     )
 
 
-def _options(
-    model: ModelDeployment, classes: Mapping[str, AcceleratorClass]
-) -> tuple[tuple[Option, ...], tuple[Fault, ...]]:
+def _options(model: ModelDeployment, classes: Mapping[str, AcceleratorClass]) -> tuple[Option, ...]:
     """Return what may be considered; faults of the candidates themselves are told elsewhere."""
     if model.spec.hardware is None:
         return _every_class(classes)
@@ -48,18 +46,18 @@ def _options(
         found = resolve_class(candidate.accelerator, classes, path)
         if isinstance(found, Accelerator):
             options.append(_option(candidate, found))
-    return tuple(options), ()
+    return tuple(options)
 
 
 def _option(candidate: Candidate, accelerator: Accelerator) -> Option:
     return Option(candidate.name, accelerator, candidate.purchase, candidate.parallelism)
 
 
-def _every_class(
-    classes: Mapping[str, AcceleratorClass],
-) -> tuple[tuple[Option, ...], tuple[Fault, ...]]:
-    """Return an option for every accelerator; workers on bare cores must be asked for by name."""
-    found = [resolve_class(name, classes, f"AcceleratorClass {name}") for name in sorted(classes)]
-    faults = tuple(item for item in found if isinstance(item, Fault))
+def _every_class(classes: Mapping[str, AcceleratorClass]) -> tuple[Option, ...]:
+    """Return an option for every accelerator; workers on bare cores must be asked for by name.
+
+    A class that is not whole is nobody's hardware; the fault is told where the class is read.
+    """
+    found = (resolve_class(name, classes, f"AcceleratorClass {name}") for name in sorted(classes))
     able = [item for item in found if isinstance(item, Accelerator) and item.vendor != "cpu"]
-    return tuple(Option(item.name, item) for item in able), faults
+    return tuple(Option(item.name, item) for item in able)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from freehold.api.acceleratorclass import NodeShape, SelectorRequirement, SelectorTerm, Toleration
 from freehold.api.faults import Fault
+from freehold.plan.accelerator import Accelerator
 from freehold.plan.plan import Plan
 
 Requirement = dict[str, Any]
@@ -23,11 +25,18 @@ _PLUGIN_NAMES = {
     "aws": "aws.amazon.com/neuron",
 }
 _OPPOSITE = {"In": "NotIn", "NotIn": "In", "Exists": "DoesNotExist", "DoesNotExist": "Exists"}
+# Terms of one shape. What spot is not, is the product of what its marks are not.
+_MOST_TERMS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class NoSpotNodes(Fault):
     """The class does not say how any environment marks spot nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnwieldySpotMarks(Fault):
+    """What spot nodes bear is said in so many words that its opposite has too many terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +54,74 @@ class NodeChoice:
     resources: dict[str, str]
 
 
-def node_choice(plan: Plan) -> NodeChoice | NoSpotNodes:
+def node_choice(plan: Plan) -> NodeChoice | NoSpotNodes | UnwieldySpotMarks:
     """Return the nodes whose shape carries a pod of the plan, as it is to be purchased.
 
     Pods of a group are alike, so of shapes that name their devices differently those are taken
     that agree with the first.
     """
     spot = plan.purchase == "Spot"
-    shapes = [s for s in plan.accelerator.shapes if s.devices >= plan.layout.devices_per_node]
-    if spot:
-        shapes = [shape for shape in shapes if shape.spot is not None]
+    able = shapes_for(plan.accelerator, plan.purchase)
+    shapes = [shape for shape in able if shape.devices >= plan.layout.devices_per_node]
     if not shapes:
-        return _no_spot(plan)
+        return _no_spot(plan) if spot else _unwieldy_marks(plan)
     resources = _resources(plan, shapes[0])
     shapes = [shape for shape in shapes if _resources(plan, shape) == resources]
-    terms = [term for shape in shapes for term in _terms(shape, spot)]
+    terms = [term for shape in shapes for term in shape_terms(plan.accelerator, shape, spot)]
     return NodeChoice(
         terms=tuple(_joined(terms)) if all(terms) else (),
-        tolerations=tuple(_tolerations(shapes, spot)),
+        tolerations=tuple(shape_tolerations(shapes, spot)),
         resources=resources,
     )
+
+
+def shapes_for(accelerator: Accelerator, purchase: str) -> tuple[NodeShape, ...]:
+    """Return the shapes of a class whose nodes can be told by how they are purchased."""
+    if purchase == "Spot":
+        return tuple(it for it in accelerator.shapes if it.spot is not None)
+    return tuple(it for it in accelerator.shapes if not _unwieldy(accelerator, it))
+
+
+def device_resource(accelerator: Accelerator, shape: NodeShape) -> str | None:
+    """Return the resource name of a shape's devices; None for bare cores, which are no device."""
+    if accelerator.vendor == "cpu":
+        return None
+    named = shape.resource_name or accelerator.spec.resource_name
+    return named or _PLUGIN_NAMES[accelerator.vendor]
+
+
+def shape_terms(accelerator: Accelerator, shape: NodeShape, spot: bool) -> Iterator[Term]:
+    """Yield the terms of one shape, spot or not; an empty one stands for any node."""
+    marks = _spot_marks(accelerator, shape)
+    kinds = [_plain(mark.match_expressions) for mark in marks] if spot else list(_none_of(marks))
+    for labels in plain_terms(shape):
+        for kind in kinds or [[]]:
+            yield [*labels, *kind]
+
+
+def plain_terms(shape: NodeShape) -> Iterator[Term]:
+    """Yield the terms of one shape however it is purchased; an empty one stands for any node."""
+    for term in shape.node_selector_terms or (None,):
+        yield _plain(term.match_expressions) if term else []
+
+
+def label_keys(accelerator: Accelerator) -> frozenset[str]:
+    """Return the key of every label that a class looks at."""
+    marks = (it.spot.node_selector_terms or () for it in accelerator.shapes if it.spot)
+    terms = itertools.chain(
+        *(it.node_selector_terms or () for it in accelerator.shapes), itertools.chain(*marks)
+    )
+    return frozenset(it.key for term in terms for it in term.match_expressions)
+
+
+def shape_tolerations(shapes: Iterable[NodeShape], spot: bool) -> list[dict[str, Any]]:
+    """Return the tolerations of shapes, each once."""
+    given: list[Toleration] = []
+    for shape in shapes:
+        given += shape.tolerations or ()
+        if spot and shape.spot:
+            given += shape.spot.tolerations or ()
+    return [toleration.to_dict() for toleration in dict.fromkeys(given)]
 
 
 def _no_spot(plan: Plan) -> NoSpotNodes:
@@ -77,25 +134,39 @@ def _no_spot(plan: Plan) -> NoSpotNodes:
     )
 
 
+def _unwieldy_marks(plan: Plan) -> UnwieldySpotMarks:
+    return UnwieldySpotMarks(
+        path=f"AcceleratorClass {plan.accelerator.name}: spec.nodeShapes[].spot.nodeSelectorTerms",
+        found=f"marks whose opposite takes more than {_MOST_TERMS} terms",
+        allowed="fewer terms of several expressions; a term of one expression costs nothing",
+    )
+
+
 def _resources(plan: Plan, shape: NodeShape) -> dict[str, str]:
-    """Return the resources of one pod; bare cores are no device and are asked for as CPU."""
-    vendor = plan.accelerator.vendor
-    if vendor == "cpu":
+    """Return the resources of one pod; bare cores are asked for as CPU."""
+    name = device_resource(plan.accelerator, shape)
+    if name is None:
         return {}
-    name = shape.resource_name or plan.accelerator.spec.resource_name or _PLUGIN_NAMES[vendor]
     # fabric adapters are for traffic between nodes; inside one they would only be taken away
     extra = (shape.extra_resources or {}) if plan.layout.nodes > 1 else {}
     return {name: str(plan.layout.devices_per_node)} | dict(sorted(extra.items()))
 
 
-def _terms(shape: NodeShape, spot: bool) -> Iterator[Term]:
-    """Yield the terms of one shape; an empty one stands for any node."""
-    marks = (shape.spot.node_selector_terms if shape.spot else None) or ()
-    kinds = [_plain(mark.match_expressions) for mark in marks] if spot else list(_none_of(marks))
-    for term in shape.node_selector_terms or (None,):
-        labels = _plain(term.match_expressions) if term else []
-        for kind in kinds or [[]]:
-            yield [*labels, *kind]
+def _spot_marks(accelerator: Accelerator, shape: NodeShape) -> tuple[SelectorTerm, ...]:
+    """Return what tells spot nodes of a shape from others.
+
+    A shape that has no word on it may stand in the environment of one that has: what a labeller
+    finds on premises it finds on a cloud's nodes too. There every mark of the class counts.
+    """
+    if shape.spot is not None:
+        return shape.spot.node_selector_terms or ()
+    others = (it.spot.node_selector_terms or () for it in accelerator.shapes if it.spot)
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(others)))
+
+
+def _unwieldy(accelerator: Accelerator, shape: NodeShape) -> bool:
+    marks = _spot_marks(accelerator, shape)
+    return math.prod(len(mark.match_expressions) for mark in marks) > _MOST_TERMS
 
 
 def _plain(expressions: Iterable[SelectorRequirement]) -> Term:
@@ -143,12 +214,3 @@ def _join(one: Term, other: Term) -> Term | None:
         return None
     values = list(dict.fromkeys([*one[i]["values"], *other[i]["values"]]))
     return [*one[:i], {**one[i], "values": values}, *one[i + 1 :]]
-
-
-def _tolerations(shapes: Iterable[NodeShape], spot: bool) -> list[dict[str, Any]]:
-    given: list[Toleration] = []
-    for shape in shapes:
-        given += shape.tolerations or ()
-        if spot and shape.spot:
-            given += shape.spot.tolerations or ()
-    return [toleration.to_dict() for toleration in dict.fromkeys(given)]
