@@ -71,6 +71,13 @@ def requirement(key: str, *values: str) -> Inline:
     return Inline(key=key, operator="In", values=list(values))
 
 
+def without(key: str, *values: str) -> Inline:
+    """Return ``key NotIn values``, or that the label is not there at all."""
+    if not values:
+        return Inline(key=key, operator="DoesNotExist")
+    return Inline(key=key, operator="NotIn", values=list(values))
+
+
 def term(*requirements: Data) -> Data:
     """Return a selector term: all of its requirements hold."""
     return {"matchExpressions": list(requirements)}
@@ -141,12 +148,11 @@ class Class:
         provider = shape["provider"]
         machine = shape.get("name") or (shape["machines"] or shape["classes"])[0]
         spot = SPOT.get(provider)
-        terms = TERMS[provider](self, shape)
         built = {
             "name": f"{provider}-{machine}".lower().replace("_", "-"),
             "provider": provider,
             "devices": shape["devices"],
-            "nodeSelectorTerms": terms,
+            "nodeSelectorTerms": self.whole(provider, TERMS[provider](self, shape)),
             "spot": spot,
             "tolerations": self.tolerations(provider),
             "prices": self.prices(shape),
@@ -178,10 +184,17 @@ class Class:
             "name": name,
             "provider": "onprem",
             "devices": devices,
-            "nodeSelectorTerms": terms,
+            "nodeSelectorTerms": self.whole("onprem", terms),
             "tolerations": self.tolerations("onprem"),
         }
         return {key: value for key, value in shape.items() if value}
+
+    def whole(self, provider: str, terms: list[Data]) -> list[Data]:
+        """Return the terms for nodes that offer whole devices, neither shared nor partitioned."""
+        parted = list(PARTED.get(self.vendor, ()))
+        if provider == "gcp" and self.vendor == "nvidia":
+            parted += PARTED_BY_GKE
+        return [term(*it["matchExpressions"], *parted) for it in terms]
 
     def tolerations(self, provider: str) -> list[Data]:
         """Return tolerations of the taints that nodes with this device carry there."""
@@ -308,6 +321,30 @@ TERMS = {
     "nebius": nebius_terms,
 }
 
+# What parts of devices bear that are offered under the resource name of whole ones. The vendors'
+# labellers run in every environment, so that their labels stand beside a cloud's own. NVIDIA's
+# mixed MIG strategy is not among them: it offers partitions under names of their own.
+PARTED: dict[str, list[Data]] = {
+    "nvidia": [
+        without("nvidia.com/gpu.slices.gi"),
+        without("nvidia.com/gpu.sharing-strategy", "time-slicing", "mps"),
+    ],
+    "amd": [
+        without(
+            "amd.com/compute-memory-partition",
+            *(
+                f"{compute}_nps{memory}"
+                for compute in ("dpx", "tpx", "qpx", "cpx")
+                for memory in (1, 2, 4, 8)
+            ),
+        )
+    ],
+}
+PARTED_BY_GKE = [
+    without("cloud.google.com/gke-gpu-partition-size"),
+    without("cloud.google.com/gke-gpu-sharing-strategy"),
+]
+
 # OCI's GPU shapes are not preemptible, and CoreWeave documents no Spot label.
 SPOT: dict[str, Data] = {
     "aws": {
@@ -328,7 +365,9 @@ SPOT: dict[str, Data] = {
     "gcp": {
         "nodeSelectorTerms": [
             term(requirement("cloud.google.com/gke-spot", "true")),
-            term(requirement("cloud.google.com/gke-provisioning", "spot")),
+            term(requirement("cloud.google.com/gke-provisioning", "spot", "preemptible")),
+            # what Spot VMs were before, taken away after a day besides
+            term(requirement("cloud.google.com/gke-preemptible", "true")),
         ],
         "tolerations": [equal("cloud.google.com/gke-spot", "true")],
     },

@@ -193,9 +193,10 @@ def test_shapes_are_complete(name: str, shape: dict[str, Any]) -> None:
         assert shape["nodeSelectorTerms"]
     for term in shape.get("nodeSelectorTerms", []):
         for one in term["matchExpressions"]:
-            assert one["operator"] == "In"
-            assert one["values"]
-            assert all(isinstance(value, str) for value in one["values"])
+            assert one["operator"] in ("In", "NotIn", "DoesNotExist")
+            assert bool(one.get("values")) == (one["operator"] != "DoesNotExist")
+            assert all(isinstance(value, str) for value in one.get("values", []))
+        assert term["matchExpressions"][0]["operator"] == "In"
     for price in shape.get("prices", []):
         assert re.fullmatch(r"[0-9]+\.[0-9]{2,6}", price["amount"])
         assert price["asOf"] and price["region"] and price["currency"] == "USD"
@@ -213,7 +214,7 @@ def test_no_node_matches_two_classes() -> None:
     owner: dict[tuple[tuple[str, str], ...], str] = {}
     for name, shape in SHAPES:
         for term in shape.get("nodeSelectorTerms", []):
-            expressions = term["matchExpressions"]
+            expressions = [e for e in term["matchExpressions"] if e["operator"] == "In"]
             for first in expressions[0]["values"]:
                 rest = [(e["key"], "|".join(e["values"])) for e in expressions[1:]]
                 key = ((expressions[0]["key"], first), *rest)

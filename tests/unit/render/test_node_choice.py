@@ -19,12 +19,23 @@ from tests.unit.render.rendered import (
     worker_of,
 )
 
-from freehold.api.acceleratorclass import NodeShape, SelectorTerm
+from freehold.api.acceleratorclass import (
+    NodeShape,
+    SelectorRequirement,
+    SelectorTerm,
+    SpotSelection,
+)
 from freehold.catalog.builtin import builtin_catalog
 from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.layout import Layout
 from freehold.plan.plan import Plan
-from freehold.render.node_choice import NodeChoice, NoSpotNodes, Term, node_choice
+from freehold.render.node_choice import (
+    NodeChoice,
+    NoSpotNodes,
+    Term,
+    UnwieldySpotMarks,
+    node_choice,
+)
 from freehold.render.objects import model_objects
 
 CLASSES = builtin_catalog().classes
@@ -82,10 +93,11 @@ def nodes_of(shape: NodeShape) -> Iterator[tuple[dict[str, str], bool]]:
 
 
 def _labels(term: SelectorTerm) -> Iterator[dict[str, str]]:
-    assert all(it.operator == "In" for it in term.match_expressions)
-    keys = [it.key for it in term.match_expressions]
-    for values in itertools.product(*(it.values or () for it in term.match_expressions)):
-        yield dict(zip(keys, values, strict=True))
+    """Yield the labels that a term asks for; what it forbids is not there."""
+    asked = [it for it in term.match_expressions if it.operator == "In"]
+    assert all(it.operator in ("In", "NotIn", "DoesNotExist") for it in term.match_expressions)
+    for values in itertools.product(*(it.values or () for it in asked)):
+        yield dict(zip((it.key for it in asked), values, strict=True))
 
 
 def carries(name: str, labels: Mapping[str, str], devices: int) -> bool:
@@ -139,6 +151,77 @@ def test_terms_that_differ_in_one_labels_values_are_one() -> None:
         if it["key"] == "node.kubernetes.io/instance-type" and "g6.48xlarge" in it["values"]
     ]
     assert types == ["g6.12xlarge", "g6.24xlarge", "g6.48xlarge"]
+
+
+GKE = {"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}
+GKE_COUNT = {**GKE, "cloud.google.com/gke-accelerator-count": "8"}
+KARPENTER = {
+    "karpenter.k8s.aws/instance-gpu-name": "h100",
+    "karpenter.k8s.aws/instance-gpu-memory": "81920",
+    "karpenter.k8s.aws/instance-gpu-count": "8",
+}
+GFD = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.count": "8"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "admitted"),
+    [
+        (KARPENTER, True),
+        (KARPENTER | {"nvidia.com/gpu.sharing-strategy": "none"}, True),
+        (KARPENTER | {"nvidia.com/gpu.sharing-strategy": "time-slicing"}, False),
+        (KARPENTER | {"nvidia.com/gpu.sharing-strategy": "mps"}, False),
+        (KARPENTER | {"nvidia.com/mig.strategy": "single"}, True),
+        (KARPENTER | {"nvidia.com/mig.strategy": "single", "nvidia.com/gpu.slices.gi": "1"}, False),
+        (GFD | {"nvidia.com/gpu.sharing-strategy": "time-slicing"}, False),
+        (GKE_COUNT, True),
+        (GKE_COUNT | {"cloud.google.com/gke-gpu-sharing-strategy": "time-sharing"}, False),
+        (GKE_COUNT | {"cloud.google.com/gke-gpu-partition-size": "1g.10gb"}, False),
+    ],
+)
+def test_only_nodes_with_whole_devices_are_admitted(labels: dict[str, str], admitted: bool) -> None:
+    assert admits(chosen(plan_on("h100-80gb", 8)), labels) is admitted
+
+
+@pytest.mark.parametrize(
+    ("partition", "admitted"), [("spx_nps1", True), ("cpx_nps4", False), ("dpx_nps2", False)]
+)
+def test_a_partitioned_amd_device_is_no_whole_one(partition: str, admitted: bool) -> None:
+    labels = {
+        "amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM",
+        "amd.com/compute-memory-partition": partition,
+    }
+    assert admits(chosen(plan_on("mi300x-192gb", 8)), labels) is admitted
+
+
+SPOT_MARKS = [
+    {"karpenter.sh/capacity-type": "spot"},
+    {"eks.amazonaws.com/capacityType": "SPOT"},
+    {"kubernetes.azure.com/priority": "spot"},
+    {"kubernetes.azure.com/scalesetpriority": "spot"},
+    {"cloud.google.com/gke-spot": "true"},
+    {"cloud.google.com/gke-provisioning": "preemptible"},
+    {"cloud.google.com/gke-preemptible": "true"},
+    {"nebius.com/preemptible": "true"},
+]
+
+
+@pytest.mark.parametrize("mark", SPOT_MARKS, ids=lambda it: next(iter(it)))
+def test_on_demand_is_not_taken_in_by_a_labeller_that_knows_no_spot(mark: dict[str, str]) -> None:
+    """GPU Feature Discovery runs on spot nodes of every cloud and says nothing of it."""
+    choice = chosen(plan_on("h100-80gb", 8))
+    assert admits(choice, GFD)
+    assert not admits(choice, GFD | mark)
+
+
+def test_marks_whose_opposite_has_no_end_are_refused() -> None:
+    expression = SelectorRequirement(key="k", operator="Exists")
+    mark = SelectorTerm(match_expressions=(expression,) * 32)
+    plan = plan_on("gh200-96gb")
+    (shape,) = plan.accelerator.shapes
+    shape = shape.model_copy(update={"spot": SpotSelection(node_selector_terms=(mark,) * 16)})
+    refused = node_choice(replace(plan, accelerator=replace(plan.accelerator, shapes=(shape,))))
+    assert isinstance(refused, UnwieldySpotMarks)
+    assert "gh200-96gb" in refused.path
 
 
 def test_spot_taints_are_tolerated_only_by_spot_pods() -> None:
