@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -53,7 +54,8 @@ class Running:
     @property
     def exports(self) -> str:
         """The line that makes a shell use it."""
-        return f'export KUBECONFIG={self.kubeconfig} PATH="{state_folder() / "bin"}:$PATH"'
+        programs = shlex.quote(str(state_folder() / "bin"))
+        return f'export KUBECONFIG={shlex.quote(self.kubeconfig)} PATH={programs}:"$PATH"'
 
 
 def state_folder() -> Path:
