@@ -8,14 +8,13 @@ from freehold.api.status import LONGEST_MESSAGE
 from freehold.status.engine_words import telling_words
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def sentence(text: str, longest: int = LONGEST_MESSAGE) -> str:
     """Return a text as one line of at most ``longest`` characters, cut with an ellipsis."""
     # what is far beyond the limit need not be looked at
     text = _COLOURS.sub("", text[: 8 * longest])
-    plain = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    plain = " ".join("".join(it if it.isprintable() else " " for it in text).split())
     return plain if len(plain) <= longest else f"{plain[: longest - 1].rstrip()}…"
 
 

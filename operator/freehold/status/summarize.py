@@ -10,7 +10,7 @@ from freehold.api import conditions as api
 from freehold.api.conditions import REASONS, ConditionType
 from freehold.api.names import MODEL_LABEL
 from freehold.api.status import MOST_ITEMS
-from freehold.status.message import sentence
+from freehold.status.message import full_stop, sentence
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past, read_past
 from freehold.status.placed import placed
@@ -90,7 +90,7 @@ def _condition(
         "type": kind.value,
         "status": told.status,
         "reason": told.finding.reason.name,
-        "message": sentence(told.finding.message),
+        "message": sentence(full_stop(told.finding.message.strip() or told.finding.reason.meaning)),
         "observedGeneration": outcome.generation if spoke_of is None else spoke_of,
         "lastTransitionTime": former.since if former and unchanged else timestamp(now),
     }

@@ -1,0 +1,198 @@
+"""What status says of every situation that a model can be in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.status.situations import (
+    ANSWERED,
+    ASLEEP,
+    ENGINES,
+    LATER,
+    NOW,
+    SERVED,
+    SERVES,
+    SITUATIONS,
+    Situation,
+    application,
+    beside,
+    cluster,
+    refused,
+    rolling,
+    service,
+    status_of,
+    with_pod,
+)
+
+from freehold.api import conditions as api
+from freehold.api.conditions import REASONS, ConditionType
+from freehold.api.status import LONGEST_MESSAGE, ModelDeploymentStatus
+from freehold.status.outcome import Engines, Outcome, PassError, Probe, Replicas
+
+EVERY = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda it: it.sentence)
+EVENTS_ALONE = {api.ROLLED_OUT.name, api.SCALED_EVENT.name}
+
+
+def by_type(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {item["type"]: item for item in status["conditions"]}
+
+
+def told(status: dict[str, Any], kind: ConditionType) -> tuple[str, str]:
+    found = by_type(status)[kind]
+    return found["status"], found["reason"]
+
+
+@EVERY
+def test_ready_names_the_root_cause(situation: Situation) -> None:
+    status, reason = situation.ready
+    assert told(situation.status(), api.READY) == (status, reason.name)
+
+
+@EVERY
+def test_facts_bear_their_own_reasons(situation: Situation) -> None:
+    found = by_type(situation.status())
+    facts = {found[kind]["reason"] for kind in (*api.NEEDED_FOR_READY, api.SCALED)}
+    assert {reason.name for reason in situation.facts} <= facts
+    for kind in (*api.NEEDED_FOR_READY, api.SCALED):
+        reason = REASONS[found[kind]["reason"]]
+        assert found[kind]["status"] == reason.status
+        assert kind in reason.conditions
+
+
+@EVERY
+def test_reconciling_and_stalled_say_who_is_at_work(situation: Situation) -> None:
+    status = situation.status()
+    both = [told(status, kind) for kind in (api.RECONCILING, api.STALLED)]
+    true = [reason for state, reason in both if state == "True"]
+    assert len(true) <= 1
+    if situation.why is not None:
+        assert true == [situation.why.name]
+    if told(status, api.READY)[0] == "True":
+        assert told(status, api.STALLED)[0] == "False"
+
+
+@EVERY
+def test_the_status_is_what_the_crd_allows(situation: Situation) -> None:
+    status = situation.status()
+    parsed = ModelDeploymentStatus.model_validate_json(json.dumps(status))
+    assert parsed.to_dict() == status
+    assert [item["type"] for item in status["conditions"]] == list(ConditionType)
+    for item in status["conditions"]:
+        assert 0 < len(item["message"]) <= LONGEST_MESSAGE
+        assert item["message"][-1] in ".…", item["message"]
+        assert item["observedGeneration"] <= situation.outcome.generation
+
+
+@EVERY
+def test_a_second_pass_that_learns_the_same_changes_nothing(situation: Situation) -> None:
+    first = situation.status()
+    assert status_of(situation.outcome, situation.now, first) == first
+
+
+@EVERY
+def test_the_same_is_told_in_the_same_bytes(situation: Situation) -> None:
+    assert json.dumps(situation.status()) == json.dumps(situation.status())
+
+
+def test_every_documented_reason_is_told_in_some_situation_and_no_other() -> None:
+    told_of = {item["reason"] for it in SITUATIONS for item in it.status()["conditions"]}
+    assert told_of | EVENTS_ALONE == REASONS.keys()
+
+
+def test_numbers_revisions_and_address_stand_where_kubectl_looks_for_them() -> None:
+    outcome = replace(SERVES, replicas=Replicas(1, 4), engines=Engines(3, ENGINES.running))
+    status = status_of(outcome)
+    assert (status["replicas"], status["readyReplicas"], status["desiredReplicas"]) == (1, 1, 3)
+    assert status["selector"] == "freehold.dev/model=chat"
+    assert (status["currentRevision"], status["updateRevision"]) == ("chat-1", "chat-1")
+    assert status["addresses"] == [{"name": "openai", "url": "http://chat.models.svc:8000/v1"}]
+    workload = {"name": "chat", "kind": "RayService", "revision": "chat-1", "ready": True}
+    assert status["workloads"] == [workload]
+    assert status["plan"]["accelerator"] == "h100-80gb"
+
+
+def test_what_the_scale_of_serve_exceeds_is_cut_to_the_bounds_of_the_spec() -> None:
+    outcome = replace(SERVES, replicas=Replicas(2, 2), engines=Engines(5, ENGINES.running))
+    assert status_of(outcome)["desiredReplicas"] == 2
+
+
+def test_the_time_of_a_condition_moves_only_with_its_status() -> None:
+    before = status_of(with_pod(), NOW)
+    after = status_of(with_pod(unschedulable="no GPU"), LATER, before)
+    for kind in (api.READY, api.PLACED):
+        assert by_type(after)[kind]["lastTransitionTime"] == "2026-11-23T09:00:00Z"
+        assert by_type(after)[kind]["reason"] == api.UNSCHEDULABLE.name
+    served = status_of(SERVES, LATER, before)
+    assert by_type(served)[api.READY]["lastTransitionTime"] == "2026-11-23T10:00:00Z"
+    assert by_type(served)[api.PLANNED]["lastTransitionTime"] == "2026-11-23T09:00:00Z"
+
+
+def test_what_a_pass_did_not_get_to_keeps_its_state_and_its_generation() -> None:
+    blind = Outcome("chat", 2, assessed=False, observed=False, error=PassError("503"))
+    status = status_of(blind, LATER, SERVED)
+    assert status["observedGeneration"] == 1
+    assert by_type(status)[api.SERVING] == by_type(SERVED)[api.SERVING]
+    assert by_type(status)[api.RECONCILING]["observedGeneration"] == 2
+    for key in ("plan", "currentRevision", "replicas", "readyReplicas", "workloads"):
+        assert status[key] == SERVED[key]
+
+
+def test_a_message_of_any_length_is_cut() -> None:
+    status = status_of(refused(api.INVALID_SPEC, "x" * 100_000 + "\n\x1b[31mred"))
+    message = by_type(status)[api.PLANNED]["message"]
+    assert len(message) == LONGEST_MESSAGE and message.endswith("…")
+    assert len(json.dumps(status)) < 16_384
+
+
+def test_a_deadline_that_passed_stays_passed_until_something_changes() -> None:
+    waiting = with_pod(unschedulable="no GPU")
+    began = status_of(waiting, NOW)
+    late = status_of(waiting, LATER, began)
+    assert told(late, api.STALLED) == ("True", api.PROGRESS_DEADLINE_EXCEEDED.name)
+    later = LATER + timedelta(days=1)
+    assert told(status_of(waiting, later, late), api.STALLED)[0] == "True"
+    moved = status_of(with_pod(), later, late)
+    assert told(moved, api.RECONCILING) == ("True", api.PODS_STARTING.name)
+    edited = status_of(replace(waiting, generation=2), later, late)
+    assert told(edited, api.STALLED)[0] == "False"
+
+
+def test_the_deadline_counts_from_the_present_rollout() -> None:
+    first = status_of(rolling("NewCluster"), NOW - timedelta(hours=2), SERVED)
+    assert told(status_of(beside(), NOW, first), api.STALLED)[0] == "False"
+    overdue = status_of(beside(), NOW + timedelta(minutes=31), first)
+    assert told(overdue, api.STALLED)[0] == "True"
+
+
+def test_a_retried_error_is_never_overdue_by_itself() -> None:
+    failing = replace(SERVES, error=PassError("the API server answers 429", LATER))
+    first = status_of(failing, NOW, SERVED)
+    status = status_of(failing, NOW + timedelta(days=1), first)
+    assert told(status, api.RECONCILING) == ("True", api.RETRYING.name)
+    assert told(status, api.READY) == ("True", api.ANSWERS.name)
+
+
+def test_waking_that_takes_a_request_with_it_is_not_forgotten() -> None:
+    awake = replace(ASLEEP, engines=ENGINES, probe=Probe(ENGINES.running, "HTTP 500"))
+    assert told(status_of(awake), api.READY) == ("False", api.ENDPOINT_UNANSWERED.name)
+    assert told(status_of(replace(awake, probe=ANSWERED)), api.READY)[0] == "True"
+
+
+def test_a_wake_that_fails_is_told_by_scaled() -> None:
+    crashing = replace(
+        ASLEEP, engines=Engines(1), pods=(*ASLEEP.pods, *with_pod(unschedulable="no GPU").pods)
+    )
+    status = status_of(crashing, LATER, status_of(ASLEEP))
+    assert told(status, api.READY) == ("True", api.WAKING.name)
+    assert told(status, api.SCALED) == ("False", api.UNSCHEDULABLE.name)
+
+
+def test_serve_s_traceback_is_told_in_its_last_line() -> None:
+    text = 'Traceback (most recent call last):\n  File "x"\nValueError: too long\n'
+    failed = service(cluster("chat-old", application("DEPLOY_FAILED", text)))
+    message = by_type(status_of(replace(SERVES, ray_service=failed)))[api.READY]["message"]
+    assert message.endswith("ValueError: too long. 1 replica of before still run.")
