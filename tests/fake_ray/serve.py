@@ -1,0 +1,114 @@
+"""The applications of one Ray cluster, as its Serve has them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fake_ray.steering import Steering
+
+# Serve's own name for the part of an LLM application that takes requests; all others serve the
+# model.
+_INGRESS = ("OpenAiIngress", "LLMRouter")
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One deployment: its name, its bounds, and the replicas that Serve wants of it."""
+
+    name: str
+    low: int
+    high: int
+    replicas: list[str] = field(default_factory=list)
+
+    @property
+    def serves_the_model(self) -> bool:
+        return self.name not in _INGRESS
+
+    def scale(self, target: int) -> None:
+        """Have ``target`` replicas within the bounds; those that stay keep their ids."""
+        target = max(self.low, min(target, self.high))
+        while len(self.replicas) < target:
+            self.replicas.append(secrets.token_hex(4))
+        del self.replicas[target:]
+
+
+@dataclass(slots=True)
+class Application:
+    """One application that was declared, at ``since`` seconds of the fake's clock."""
+
+    config: dict[str, Any]
+    since: float
+    deployments: list[Deployment]
+
+
+def declared(old: Application | None, config: dict[str, Any], now: float) -> Application:
+    """Return the application after ``config`` was put.
+
+    The same config again changes nothing. Another one under ``deployments`` keeps the replicas;
+    any other change is new code to Serve, and all replicas are new.
+    """
+    if old is not None and old.config == config:
+        return old
+    same_code = old is not None and _code(old.config) == _code(config)
+    kept = {item.name: item for item in old.deployments} if old and same_code else {}
+    deployments = [_deployment(item, kept) for item in _declared_deployments(config)]
+    return Application(config, now, deployments)
+
+
+def _code(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "deployments"}
+
+
+def _declared_deployments(config: dict[str, Any]) -> list[dict[str, Any]]:
+    named = config.get("deployments") or []
+    if any(item["name"] not in _INGRESS for item in named):
+        return list(named)
+    models = (config.get("args") or {}).get("llm_configs") or []
+    ids = [item["model_loading_config"]["model_id"] for item in models] or [config["name"]]
+    servers = [{"name": f"LLMServer:{id.replace('/', '--').replace('.', '_')}"} for id in ids]
+    return [*servers, *(named or [{"name": _INGRESS[0]}])]
+
+
+def _deployment(config: dict[str, Any], kept: dict[str, Deployment]) -> Deployment:
+    scaling = config.get("autoscaling_config")
+    fixed = int(config.get("num_replicas") or 1)
+    low, high = (fixed, fixed)
+    if scaling is not None:
+        low, high = int(scaling.get("min_replicas", 1)), int(scaling.get("max_replicas", 1))
+    found = Deployment(config["name"], low, high)
+    old = kept.get(found.name)
+    if old is not None:
+        found.replicas = list(old.replicas)
+        found.scale(len(found.replicas))
+    else:
+        initial = (scaling or {}).get("initial_replicas")
+        found.scale(low if initial is None else int(initial))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Where an application stands.
+
+    Attributes:
+        status: As Serve says it.
+        message: Serve's words.
+        built: Whether Serve has built it, so that it names its deployments.
+    """
+
+    status: str
+    message: str
+    built: bool
+
+
+def phase(application: Application, steering: Steering, now: float, seconds: float) -> Phase:
+    """Return where an application stands that takes ``seconds`` to come up."""
+    if steering.status is not None:
+        built = steering.status not in ("DEPLOY_FAILED", "NOT_STARTED")
+        return Phase(steering.status, steering.message, built)
+    elapsed = now - application.since
+    if elapsed >= seconds:
+        return Phase("RUNNING", "", True)
+    return Phase("DEPLOYING", "", elapsed >= seconds / 2)
