@@ -1,7 +1,8 @@
 """Fixtures of the integration tests: a real control plane, a namespace for each test.
 
 ``FREEHOLD_TEST_KUBECONFIG`` names another cluster to test against; Freehold's and KubeRay's CRDs
-are applied to it. ``FREEHOLD_KUBERAY_CRDS`` names a folder with KubeRay's own CRDs.
+are applied to it. ``FREEHOLD_KUBERAY_CRDS`` names a folder with KubeRay's own CRDs, and
+``FREEHOLD_KUBERAY_OPERATOR`` the binary of a real KubeRay operator.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, wait_for
 from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
+from tests.integration.kuberay import OPERATOR, KubeRay, running_kuberay
 
 
 def pytest_report_header() -> list[str]:
     cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
     crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
-    return [f"integration tests: cluster: {cluster}", f"integration tests: KubeRay's CRDs: {crds}"]
+    kuberay = os.environ.get(OPERATOR) or f"a stand-in, since {OPERATOR} is not set"
+    found = {"cluster": cluster, "KubeRay's CRDs": crds, "KubeRay's operator": kuberay}
+    return [f"integration tests: {what}: {value}" for what, value in found.items()]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -71,6 +75,13 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     )
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def kuberay(cluster: Cluster) -> Iterator[KubeRay]:
+    """KubeRay, real or its stand-in, with a fake of Ray; FREEHOLD_KUBERAY_OPERATOR chooses."""
+    with running_kuberay(cluster) as found:
+        yield found
 
 
 @pytest.fixture

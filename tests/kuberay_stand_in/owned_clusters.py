@@ -9,7 +9,7 @@ from tests.kuberay_stand_in.api import RAY_CLUSTER, RAY_SERVICE, Key, Object
 from tests.kuberay_stand_in.cache import key_of
 from tests.kuberay_stand_in.conditions import is_true
 from tests.kuberay_stand_in.ray_service_status import ACTIVE, PENDING, cluster_name
-from tests.kuberay_stand_in.spec import groups_of, spec_hash
+from tests.kuberay_stand_in.spec import groups_of, make_whole, spec_hash
 from tests.kuberay_stand_in.world import ORIGIN, Settings, World
 
 _HASH = "ray.io/hash-without-replicas-and-workers-to-delete"
@@ -22,7 +22,9 @@ def ray_cluster(ray_service: Object, name: str) -> Object:
 
     It bears all of the RayService's labels and annotations.
     """
-    metadata, spec = ray_service["metadata"], ray_service["spec"]["rayClusterConfig"]
+    metadata = ray_service["metadata"]
+    spec = copy.deepcopy(ray_service["spec"]["rayClusterConfig"])
+    make_whole(spec)
     origin = {ORIGIN: metadata["name"], "ray.io/originated-from-crd": "RayService"}
     annotations = {
         _HASH: spec_hash(spec),
@@ -36,7 +38,7 @@ def ray_cluster(ray_service: Object, name: str) -> Object:
             "labels": {**(metadata.get("labels") or {}), **origin},
             "annotations": {**(metadata.get("annotations") or {}), **annotations},
         },
-        "spec": copy.deepcopy(spec),
+        "spec": spec,
     }
 
 

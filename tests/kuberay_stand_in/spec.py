@@ -30,7 +30,14 @@ def full_update(ray_service: Object) -> None:
     for name in ("suspend", "excludeHeadPodFromServeSvc"):
         if spec.get(name) is False:
             del spec[name]
-    cluster = spec["rayClusterConfig"]
+    make_whole(spec["rayClusterConfig"])
+
+
+def make_whole(cluster: Object) -> None:
+    """Change the spec of a RayCluster as KubeRay's types do; two that are then alike are the same.
+
+    So a spec from which an apply took the empty fields again builds no new cluster.
+    """
     for group in groups_of(cluster):
         group.setdefault("scaleStrategy", {})
     for template in _templates(cluster):
@@ -46,6 +53,9 @@ def _templates(cluster: Object) -> Iterator[Object]:
 
 def _whole_template(spec: Object) -> None:
     for container in [*spec.get("containers", []), *spec.get("initContainers", [])]:
+        for variable in container.get("env") or []:
+            if variable.get("value") == "":
+                del variable["value"]
         resources = container.setdefault("resources", {})
         for amounts in resources.values():
             if isinstance(amounts, dict):
@@ -66,6 +76,7 @@ def spec_hash(cluster: Object, groups: int | None = None) -> str:
     The value is the stand-in's own; what it leaves out is what KubeRay leaves out.
     """
     told = copy.deepcopy(cluster)
+    make_whole(told)
     told.pop("suspend", None)
     told.pop("upgradeStrategy", None)
     told["workerGroupSpecs"] = groups_of(told)[:groups]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 from tests.kuberay_stand_in import api
 from tests.kuberay_stand_in.api import Api, ApiError, Key, Kind, Object
-from tests.kuberay_stand_in.cache import Cache, key_of
+from tests.kuberay_stand_in.cache import Cache
 from tests.kuberay_stand_in.services import owner
 
 ORIGIN = "ray.io/originated-from-cr-name"
@@ -89,15 +88,12 @@ class World:
     async def delete(self, kind: Kind, key: Key) -> None:
         """Delete an object; one that is gone is no error."""
         try:
-            answer = await self.api.delete(kind, key)
+            await self.api.delete(kind, key)
         except ApiError as error:
             if error.status != 404:
                 raise
-            return
-        if answer.get("kind") == kind.name:
-            self._see(kind, answer)
 
-    def _see(self, kind: Kind, item: dict[str, Any]) -> None:
+    def _see(self, kind: Kind, item: Object) -> None:
         cache = self.caches.get(kind.name)
-        if cache is not None and key_of(item):
+        if cache is not None:
             cache.put(item)

@@ -1,0 +1,88 @@
+"""KubeRay in tests: a real operator or the stand-in, with the fake of Ray behind it.
+
+``FREEHOLD_KUBERAY_OPERATOR`` names the binary of a real KubeRay operator; without it the stand-in
+runs. Both reach Ray through ``HTTP_PROXY`` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.processes import Processes, Server
+from tests.fake_ray.control import Control
+from tests.fake_ray.running import fake_ray
+from tests.integration.harness import ROOT
+
+OPERATOR = "FREEHOLD_KUBERAY_OPERATOR"
+_RAY_JOBS = Path(__file__).parent / "data" / "kuberay_rayjob_crd.yaml"
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True, slots=True)
+class KubeRay:
+    """A running KubeRay, or what stands in for it.
+
+    Attributes:
+        ray: Steers the fake of Ray, and tells what was asked of it.
+        server: The process; it can be stopped, frozen and started again.
+        real: Whether it is a real operator.
+    """
+
+    ray: Control
+    server: Server
+    real: bool
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which a process finds the fake where the cluster's Rays would be."""
+        return proxied(self.ray.url)
+
+
+def proxied(url: str) -> dict[str, str]:
+    """Return this process's environment with the fake at ``url`` as its only proxy."""
+    ours = {name for key in _PROXY_VARIABLES for name in (key, key.lower())}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    # Go and aiohttp read the one or the other
+    return {**kept, "HTTP_PROXY": url, "http_proxy": url}
+
+
+@contextmanager
+def running_kuberay(cluster: Cluster) -> Iterator[KubeRay]:
+    """Run KubeRay against a cluster that has its CRDs."""
+    binary = os.environ.get(OPERATOR)
+    if binary:
+        cluster.apply_crds(_RAY_JOBS)
+    processes = Processes.begin("freehold-kuberay-")
+    try:
+        with fake_ray(cluster.kubeconfig) as ray:
+            command = _real(binary, cluster) if binary else _stand_in(cluster)
+            environment = {**proxied(ray.url), "PYTHONPATH": str(ROOT)}
+            server = processes.start("kuberay", command, environment)
+            started = '"Starting workers"' if binary else "watches"
+            server.ready_when(lambda: started in server.log.read_text())
+            yield KubeRay(ray, server, bool(binary))
+    finally:
+        processes.end()
+
+
+def _real(binary: str, cluster: Cluster) -> list[str]:
+    return [
+        binary,
+        f"--kubeconfig={cluster.kubeconfig}",
+        "--enable-leader-election=false",
+        "--metrics-addr=0",
+        "--health-probe-bind-address=0",
+        # one slow Ray would hold up all others
+        "--reconcile-concurrency=4",
+    ]
+
+
+def _stand_in(cluster: Cluster) -> list[str]:
+    module = [sys.executable, "-m", "tests.kuberay_stand_in"]
+    return [*module, f"--kubeconfig={cluster.kubeconfig}"]
