@@ -18,6 +18,7 @@ from freehold.api.base import ApiModel, Rule
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import GROUP, VERSION
 from freehold.api.scalars import MODEL_NAME
+from freehold.api.status import UNSEEN
 
 Schema = dict[str, Any]
 
@@ -43,6 +44,8 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
 def _model_deployment() -> dict[str, Any]:
     schema = _root_schema(ModelDeployment)
     schema[VALIDATIONS] = [_name_rule()]
+    # what no operator has looked at would else pass for settled, for want of any condition
+    schema["properties"]["status"]["default"] = {"observedGeneration": UNSEEN}
     version = {
         "subresources": {
             "status": {},

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from freehold.api.base import ApiModel
-from freehold.api.scalars import Count, PositiveCount, Quantity
+from freehold.api.scalars import Count, PositiveCount, Quantity, whole_number
 
 # So that no status comes near the size that the API server refuses, whatever others' messages say.
 LONGEST_MESSAGE = 1024
 MOST_ITEMS = 8
+# The observed generation of a status that no operator has written yet, as in Flux.
+UNSEEN = -1
 
 
 class Condition(ApiModel):
@@ -101,8 +103,10 @@ class WorkloadReference(ApiModel):
 class ModelDeploymentStatus(ApiModel):
     """What is."""
 
-    observed_generation: Count | None = Field(
-        default=None, description="Generation of the spec that the status speaks of."
+    observed_generation: (
+        Annotated[int, Field(ge=UNSEEN, le=2**31 - 1), BeforeValidator(whole_number)] | None
+    ) = Field(
+        default=None, description="Generation of the spec that the status speaks of; -1: of none."
     )
     conditions: tuple[Condition, ...] | None = Field(
         default=None,

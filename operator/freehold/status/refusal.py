@@ -57,6 +57,18 @@ def refusal_of_no_plan(answer: NoPlan) -> Finding:
     return Finding(api.NOTHING_FITS, _candidates(answer.rejected))
 
 
+def refusal_on_cluster(word: str, message: str) -> Finding:
+    """Return the refusal of a model that no candidate of a cluster carries, summed up elsewhere.
+
+    Args:
+        word: NoHardware, NoEngineImage or DoesNotFit.
+        message: The candidates with their reasons.
+    """
+    known = (api.NO_HARDWARE, api.NO_ENGINE_IMAGE)
+    reason = next((item for item in known if item.name == word), api.NOTHING_FITS)
+    return Finding(reason, message)
+
+
 def _candidates(rejected: Sequence[Rejection]) -> str:
     if not rejected:
         return "There is no candidate to consider."

@@ -13,7 +13,7 @@ from freehold.compose import Planned, plan_model
 from freehold.plan.plan import NoPlan, Rejection
 from freehold.sources import hub
 from freehold.status.outcome import Finding
-from freehold.status.refusal import refusal_of_faults, refusal_of_no_plan
+from freehold.status.refusal import refusal_of_faults, refusal_of_no_plan, refusal_on_cluster
 
 MANIFEST = """
 apiVersion: freehold.dev/v1alpha1
@@ -110,3 +110,15 @@ def test_a_gated_repository_asks_for_credentials(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hub, "describe_repository", answer)
     found = refusal("hf://owner/gated")
     assert found.reason is api.GATED_MODEL
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("NoHardware", api.NO_HARDWARE),
+        ("NoEngineImage", api.NO_ENGINE_IMAGE),
+        ("DoesNotFit", api.NOTHING_FITS),
+    ],
+)
+def test_what_a_cluster_lacks_has_its_reason(word: str, reason: Reason) -> None:
+    assert refusal_on_cluster(word, "why") == Finding(reason, "why")
