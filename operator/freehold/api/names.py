@@ -18,6 +18,9 @@ MANAGED_BY = "freehold"
 # On a ModelDeployment: "true" keeps the operator from writing any of its children.
 PAUSED_ANNOTATION = f"{GROUP}/paused"
 
+# KubeRay's, on every RayCluster that it makes: the RayService's name.
+RAY_SERVICE_LABEL = "ray.io/originated-from-cr-name"
+
 # Who writes children, and who writes a ModelDeployment's status.
 FIELD_MANAGER = "freehold"
 STATUS_FIELD_MANAGER = "freehold-status"

@@ -55,6 +55,32 @@ class Catalog:
         own = {item.name: item for item in classes}
         return Catalog(self.models, MappingProxyType({**self.classes, **own}))
 
+    def with_image_registry(self, registry: str) -> Catalog:
+        """Return a catalogue whose classes' images all come from one registry.
+
+        The path of an image stays: ``docker.io/rayproject/ray-llm`` is looked for as
+        ``REGISTRY/rayproject/ray-llm``, as mirrors keep it.
+        """
+        classes = {name: _from_registry(item, registry) for name, item in self.classes.items()}
+        return Catalog(self.models, MappingProxyType(classes))
+
+
+def _from_registry(item: AcceleratorClass, registry: str) -> AcceleratorClass:
+    images = tuple(
+        image.model_copy(update={"image": f"{registry.rstrip('/')}/{_image_path(image.image)}"})
+        for image in item.spec.images or ()
+    )
+    if not images:
+        return item
+    return item.model_copy(update={"spec": item.spec.model_copy(update={"images": images})})
+
+
+def _image_path(image: str) -> str:
+    """Return an image without its registry: a first part that looks like a host's name."""
+    first, slash, rest = image.partition("/")
+    is_host = slash and ("." in first or ":" in first or first == "localhost")
+    return rest if is_host else image
+
 
 @functools.cache
 def builtin_catalog() -> Catalog:

@@ -20,7 +20,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from freehold.api.names import FIELD_MANAGER, STATUS_FIELD_MANAGER
-from freehold.kube.errors import KubeError, NotLeading, Transient, error_of
+from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient, error_of
 from freehold.kube.resources import Resource
 
 Object = dict[str, Any]
@@ -122,6 +122,14 @@ class KubeClient:
             if not following:
                 return items, page["metadata"].get("resourceVersion", "")
             query["continue"] = following
+
+    async def serves(self, resource: Resource) -> bool:
+        """Tell whether the API server knows a kind; it needs no right to answer that."""
+        try:
+            found = await self._call("get", resource, resource.group_path)
+        except KindMissing:
+            return False
+        return any(it.get("name") == resource.plural for it in found.get("resources") or [])
 
     async def create(self, resource: Resource, body: Object) -> Object:
         """Create an object that must not be there yet."""

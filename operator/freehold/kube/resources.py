@@ -30,13 +30,17 @@ class Resource:
         """Return what objects of the kind bear as ``apiVersion``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def group_path(self) -> str:
+        """Return the path below which the group's version lives."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def path(
         self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
     ) -> str:
         """Return the path of the kind, of a namespace's objects, or of one object."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        place = f"/namespaces/{namespace}" if namespace else ""
-        return "/".join(part for part in (root + place, self.plural, name, subresource) if part)
+        place = self.group_path + (f"/namespaces/{namespace}" if namespace else "")
+        return "/".join(part for part in (place, self.plural, name, subresource) if part)
 
 
 MODEL_DEPLOYMENTS = Resource(GROUP, VERSION, "modeldeployments", "ModelDeployment")

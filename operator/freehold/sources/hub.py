@@ -135,6 +135,27 @@ def check_access(
     return _answer(asked, hub, online, lambda: None)
 
 
+def commit_of(repository: str, revision: str | None, hub: Hub = PUBLIC_HUB) -> str | Fault:
+    """Return the commit that a branch or tag means now, or why the hub does not tell.
+
+    Args:
+        repository: Its id, like ``Qwen/Qwen3-8B``.
+        revision: Branch or tag; None for the hub's default.
+        hub: Where the hub is.
+    """
+    asked = Repository(repository, revision, hub.url)
+    if constants.HF_HUB_OFFLINE:
+        return not_cached(asked)
+
+    def online() -> str:
+        api = HfApi(endpoint=hub.endpoint, token=hub.token)
+        seconds = hub.answer_seconds
+        return str(api.model_info(repository, revision=revision, timeout=seconds).sha)
+
+    found = _answer(asked, hub, online, lambda: None)
+    return found[0] if isinstance(found, tuple) else found
+
+
 def _answer(
     asked: Repository,
     hub: Hub,

@@ -1,0 +1,69 @@
+"""What only the model's own cluster can tell: whether its engines answer, and how many there are.
+
+A proxy that the environment names is used, as every Kubernetes client does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+# The first request compiles kernels; on a busy machine that has taken more than a minute.
+_ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
+# Ray's dashboard answers at once or is not there yet; a pass waits for it.
+_DETAILS_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=2)
+_TOLD = 300
+
+
+class ModelEndpoints:
+    """Asks models and their Ray clusters over HTTP."""
+
+    def __init__(self) -> None:
+        """Open no connection yet; use it as an asynchronous context manager."""
+        self._session = aiohttp.ClientSession(trust_env=True)
+
+    async def __aenter__(self) -> ModelEndpoints:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close its connections."""
+        await self._session.close()
+
+    async def answers(self, base_url: str, model: str) -> str:
+        """Ask for one token.
+
+        Args:
+            base_url: The model's OpenAI base URL.
+            model: Its served name.
+
+        Returns:
+            "" when a token came, else what came instead.
+        """
+        body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        url = f"{base_url}/completions"
+        try:
+            async with self._session.post(url, json=body, timeout=_ANSWER_TIMEOUT) as answer:
+                text = await answer.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"no answer from {url}: {str(error) or type(error).__name__}"
+        if answer.status != 200:
+            return f"{url} answered {answer.status}: {text.strip()[:_TOLD]}"
+        return "" if '"choices"' in text else f"{url} answered without a choice: {text[:_TOLD]}"
+
+    async def serve_details(self, head: str, namespace: str) -> Mapping[str, Any] | None:
+        """Return what Serve says of its applications, or None where it does not answer.
+
+        Args:
+            head: Name of the head's Service.
+            namespace: Its namespace.
+        """
+        url = f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
+        try:
+            async with self._session.get(url, timeout=_DETAILS_TIMEOUT) as answer:
+                found = await answer.json() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None

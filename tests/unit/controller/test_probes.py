@@ -1,0 +1,75 @@
+"""One-token requests: one at a time for each model, and none right after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from tests.unit.virtual_time import run
+
+from freehold.controller.probes import Probes
+from freehold.controller.queue import Key
+from freehold.status.outcome import Probe
+
+LLAMA = Key("models", "llama")
+ENGINES = frozenset({"one"})
+
+
+class Endpoint:
+    """Answers as told, after a second."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked_at: list[float] = []
+
+    async def __call__(self, base_url: str, model: str) -> str:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
+        return self.answers.pop(0)
+
+
+def test_one_request_at_a_time_and_its_answer_is_kept() -> None:
+    async def story() -> None:
+        endpoint, back = Endpoint(""), []
+        probes = Probes(endpoint, back.append)
+        for _ in range(3):
+            probes.send(LLAMA, "http://llama/v1", "llama", ENGINES)
+        assert probes.last(LLAMA) is None
+        await asyncio.sleep(2)
+        assert probes.last(LLAMA) == Probe(ENGINES)
+        assert len(endpoint.asked_at) == 1
+        assert back == [LLAMA]
+
+    run(story())
+
+
+def test_failures_are_asked_again_later_and_later_and_the_queue_is_told_when() -> None:
+    async def story() -> None:
+        endpoint = Endpoint("broken", "broken", "broken", "")
+
+        def back(key: Key) -> None:
+            if probes.last(key) != Probe(ENGINES):
+                probes.send(key, "http://llama/v1", "llama", ENGINES)
+
+        probes = Probes(endpoint, back)
+        back(LLAMA)
+        await asyncio.sleep(60)
+        times = endpoint.asked_at
+        assert [round(b - a) for a, b in itertools.pairwise(times)] == [3, 5, 9]
+        assert probes.last(LLAMA) == Probe(ENGINES)
+
+    run(story())
+
+
+def test_a_model_that_is_gone_is_not_waited_for() -> None:
+    async def story() -> None:
+        back: list[Key] = []
+        probes = Probes(Endpoint("broken"), back.append)
+        probes.send(LLAMA, "http://llama/v1", "llama", ENGINES)
+        await asyncio.sleep(0.5)
+        probes.forget(LLAMA)
+        await asyncio.sleep(100)
+        assert back == []
+        assert probes.last(LLAMA) is None
+
+    run(story())
