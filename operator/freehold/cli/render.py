@@ -20,6 +20,7 @@ from freehold.manifest_files import (
 from freehold.plan.plan import NoPlan, Plan
 from freehold.render.objects import model_objects, model_serve_config, object_yaml
 from freehold.render.serve_config import serve_application, serve_config, to_yaml
+from freehold.serving_archive import serving_archive
 
 
 @click.command(
@@ -28,7 +29,7 @@ from freehold.render.serve_config import serve_application, serve_config, to_yam
 
     \b
     freehold render examples/llama-3.1-8b.yaml
-        prints the RayService of the model, its Serve config checked against Ray and vLLM
+        prints the objects of the model, its Serve config checked against Ray and vLLM
 
     \b
     freehold render --serve-config examples/gemma-3-270m.yaml
@@ -53,6 +54,7 @@ from freehold.render.serve_config import serve_application, serve_config, to_yam
 def render(files: tuple[str, ...], config_only: bool, offline: bool) -> None:
     """Print the objects that a manifest becomes: a RayService for each model.
 
+    Before it come a ConfigMap with the code that runs inside Ray and the Service of the endpoint.
     No cluster is asked.
     """
     given = read_valid(files)
@@ -78,7 +80,8 @@ def render_objects(planned: Planned) -> list[dict[str, Any]] | Fault:
     """
     model, plan = planned.model, _plan(planned)
     require_accepted(model_serve_config(model, plan))
-    return model_objects(model, plan, model.metadata.namespace or DEFAULT_NAMESPACE)
+    namespace = model.metadata.namespace or DEFAULT_NAMESPACE
+    return model_objects(model, plan, namespace, serving_archive())
 
 
 def _objects(files: Files, planned: list[tuple[str, Planned]]) -> list[dict[str, Any]]:

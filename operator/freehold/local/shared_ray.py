@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import freehold.serving
 from freehold.errors import RayUnavailable
 from freehold.local.serve_rest import ServeRest
 from freehold.local.session import Session
+from freehold.serving_archive import serving_archive
 
 # Ray's own name for a package, so that its clean-up treats ours like any other.
 _PACKAGE = "_ray_pkg_{digest}.zip"
@@ -25,8 +23,6 @@ _LOCAL_DASHBOARD = "http://127.0.0.1:8265"
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:\d{1,5}")
 REMOVE_SECONDS = 60.0
 _REMOVE_PAUSE_SECONDS = 2.0
-# The same bytes for the same code: ZIP stores a time with every file.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def ray_token() -> str | None:
@@ -133,30 +129,14 @@ def own_code_uri() -> str:
     The name carries the digest of the content: another release is another archive, and an engine
     keeps the one that it began with.
     """
-    return f"gcs://{_package_name(own_code_archive())}"
+    return f"gcs://{_package_name(serving_archive())}"
 
 
 def send_our_code(rest: ServeRest) -> None:
     """Store the code that runs beside the engine in the cluster, where ``own_code_uri`` says."""
-    archive = own_code_archive()
+    archive = serving_archive()
     rest.upload(_package_name(archive), archive)
 
 
 def _package_name(archive: bytes) -> str:
     return _PACKAGE.format(digest=hashlib.sha256(archive).hexdigest()[:40])
-
-
-def own_code_archive() -> bytes:
-    """Return a ZIP with the packages ``freehold`` and ``freehold.serving``, always the same bytes.
-
-    Ray unpacks ``py_modules`` so that the one folder at the top is the module.
-    """
-    folder = Path(next(iter(freehold.serving.__path__)))
-    files = {"freehold/__init__.py": folder.parent / "__init__.py"}
-    files |= {f"freehold/serving/{path.name}": path for path in sorted(folder.glob("*.py"))}
-    buffer = io.BytesIO()
-    # stored, not deflated: compressors differ from one machine to the next
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, path in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes())
-    return buffer.getvalue()

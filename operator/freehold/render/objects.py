@@ -9,22 +9,64 @@ import yaml
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
+from freehold.render.endpoint_service import endpoint_service
+from freehold.render.numbers import canonical_model, numbers_of, with_numbers
 from freehold.render.ray_service import ray_service
-from freehold.render.serve_config import serve_application, serve_config, to_yaml
+from freehold.render.serve_config import (
+    serve_application,
+    serve_config,
+    server_deployment_name,
+    to_yaml,
+)
+from freehold.render.serving_config_map import serving_config_map
 
 
-def model_serve_config(model: ModelDeployment, plan: Plan) -> dict[str, Any]:
+def model_serve_config(
+    model: ModelDeployment, plan: Plan, commit: str | None = None
+) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = serve_application(model, plan)
+    application = serve_application(model, plan, commit=commit)
     return serve_config([application] if application else [])
 
 
-def model_objects(
-    model: ModelDeployment, plan: Plan, namespace: str
+def canonical_objects(
+    model: ModelDeployment, plan: Plan, namespace: str, archive: bytes, commit: str | None = None
 ) -> list[dict[str, Any]] | Fault:
-    """Return the model's objects as plain data, or what keeps them from being rendered."""
-    service = ray_service(model, plan, to_yaml(model_serve_config(model, plan)), namespace)
-    return service if isinstance(service, Fault) else [service]
+    """Return the objects as they are frozen: with one replica, led to by any cluster.
+
+    Args:
+        model: The model; its replicas and ``suspend`` are not looked at.
+        plan: Its plan.
+        namespace: Namespace of the objects.
+        archive: The code that runs inside Ray.
+        commit: What the model's revision means; None to leave that to the engine.
+
+    Returns:
+        ConfigMap, Service and RayService, or what keeps them from being rendered.
+    """
+    one = canonical_model(model)
+    text = to_yaml(model_serve_config(one, plan, commit))
+    config_map = serving_config_map(model.name, namespace, archive)
+    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"])
+    if isinstance(service, Fault):
+        return service
+    return [config_map, endpoint_service(model.name, namespace), service]
+
+
+def model_objects(
+    model: ModelDeployment, plan: Plan, namespace: str, archive: bytes
+) -> list[dict[str, Any]] | Fault:
+    """Return the model's objects with its own numbers, or what keeps them from being rendered."""
+    objects = canonical_objects(model, plan, namespace, archive)
+    if isinstance(objects, Fault):
+        return objects
+    numbers, deployment = numbers_of(model.spec), server_deployment_name(model.served_name)
+    return [
+        with_numbers(item, numbers, deployment, plan.candidate)
+        if item["kind"] == "RayService"
+        else item
+        for item in objects
+    ]
 
 
 class _Dumper(yaml.SafeDumper):

@@ -15,7 +15,8 @@ from freehold.api.names import child_labels
 from freehold.plan.plan import Plan
 from freehold.render.engine_image import RAY_VERSION, engine_image
 from freehold.render.node_choice import node_choice
-from freehold.render.pod_template import head_template
+from freehold.render.pod_template import HEAD_CONTAINER, head_template
+from freehold.render.serving_config_map import with_serving_code
 from freehold.render.worker_group import worker_group
 
 # A pod without a replica goes after this long; Ray's own default, since a change of it would
@@ -29,7 +30,7 @@ def token_secret_name(model_name: str) -> str:
 
 
 def ray_service(
-    model: ModelDeployment, plan: Plan, serve_config_text: str, namespace: str
+    model: ModelDeployment, plan: Plan, serve_config_text: str, namespace: str, config_map: str
 ) -> dict[str, Any] | Fault:
     """Return the RayService of one model, or what keeps it from being rendered.
 
@@ -38,6 +39,7 @@ def ray_service(
         plan: Its plan.
         serve_config_text: Its Serve config, as YAML.
         namespace: Namespace of the object.
+        config_map: Name of the ConfigMap with our code.
 
     Returns:
         The object as plain data; ``NoEngineImage`` or ``NoSpotNodes`` for a class that lacks one.
@@ -48,8 +50,8 @@ def ray_service(
     if isinstance(nodes, Fault):
         return nodes
     cluster = _cluster(model) | {
-        "headGroupSpec": _head_group(model, image),
-        "workerGroupSpecs": [worker_group(model, plan, image, nodes)],
+        "headGroupSpec": _head_group(model, image, config_map),
+        "workerGroupSpecs": [worker_group(model, plan, image, nodes, config_map)],
     }
     return {
         "apiVersion": "ray.io/v1",
@@ -95,9 +97,9 @@ def _cluster(model: ModelDeployment) -> dict[str, Any]:
     }
 
 
-def _head_group(model: ModelDeployment, image: str) -> dict[str, Any]:
+def _head_group(model: ModelDeployment, image: str, config_map: str) -> dict[str, Any]:
     """Return the head, on which nothing of the model runs: it would hold a device's node."""
     return {
         "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
-        "template": head_template(model, image),
+        "template": with_serving_code(head_template(model, image), HEAD_CONTAINER, config_map),
     }

@@ -28,6 +28,9 @@ IMPORT_PATH = "ray.serve.llm:build_openai_app"
 SERVER_CLASS = "freehold.serving.server.FreeholdServer"
 # Ray's name for one device, by the vendor of the class.
 _RAY_RESOURCE = {"cpu": "CPU", "google": "TPU", "aws": "neuron_cores", "intel": "HPU"}
+# PyYAML's own are ten times slower, and the operator reads and writes a config in every pass.
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A long answer may still be streaming when its replica is told to stop.
 _DRAIN_SECONDS = 600.0
 
@@ -46,6 +49,7 @@ def serve_application(
     path: RequestPath = "direct",
     code: str | None = None,
     pace: Pace | None = None,
+    commit: str | None = None,
 ) -> dict[str, Any] | None:
     """Return the Serve application of one model, or None for a model with no replicas.
 
@@ -56,6 +60,7 @@ def serve_application(
         path: The way of a request to the engine.
         code: URI of the archive with our server class, where engines do not find it installed.
         pace: How fast replicas follow the load.
+        commit: What the model's revision means; None to leave that to the engine.
     """
     if replica_bounds(model.spec)[1] == 0:
         return None
@@ -63,7 +68,7 @@ def serve_application(
         "name": model.name,
         "route_prefix": route_prefix,
         "import_path": IMPORT_PATH,
-        "args": {"llm_configs": [_llm_config(model, plan)]},
+        "args": {"llm_configs": [_llm_config(model, plan, commit)]},
         "deployments": [
             _server(model, plan, path, pace or Pace()),
             front_deployment(path),
@@ -83,17 +88,23 @@ def serve_config(applications: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def to_yaml(config: Any) -> str:
-    """Return data as YAML, the same bytes for the same data on every machine."""
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
+    """Return data as YAML, the same bytes for the same data."""
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _llm_config(model: ModelDeployment, plan: Plan) -> dict[str, Any]:
+def from_yaml(text: str) -> Any:
+    """Return the data of a text of ``to_yaml``."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def _llm_config(model: ModelDeployment, plan: Plan, commit: str | None) -> dict[str, Any]:
+    revision = commit or model.spec.model.revision
     config: dict[str, Any] = {
         "model_loading_config": {
             "model_id": model.served_name,
             "model_source": weights_location(model.spec.model.source),
         },
-        "engine_kwargs": engine_kwargs(plan, model.engine_args, model.spec.model.revision),
+        "engine_kwargs": engine_kwargs(plan, model.engine_args, revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,
     }

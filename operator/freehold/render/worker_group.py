@@ -9,8 +9,9 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.node_choice import NodeChoice
 from freehold.render.pod_size import worker_size
-from freehold.render.pod_template import worker_template
+from freehold.render.pod_template import WORKER_CONTAINER, worker_template
 from freehold.render.scaling import replica_bounds
+from freehold.render.serving_config_map import with_serving_code
 
 # Devices that Ray's autoscaler does not read off the pod's limits: a group at zero must say what
 # a pod of it would bring (``ray/autoscaler/_private/kuberay/autoscaling_config.py``).
@@ -18,7 +19,7 @@ _UNSEEN = {"intel": "HPU", "aws": "neuron_cores"}
 
 
 def worker_group(
-    model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice
+    model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice, config_map: str
 ) -> dict[str, Any]:
     """Return the worker group that bears the candidate's name.
 
@@ -26,6 +27,7 @@ def worker_group(
     ``numOfHosts`` pods that come and go together.
     """
     least, most = replica_bounds(model.spec)
+    template = worker_template(model, plan, image, nodes)
     return {
         "groupName": plan.candidate,
         "replicas": least,
@@ -35,7 +37,7 @@ def worker_group(
         "rayStartParams": _start_parameters(plan),
         # KubeRay writes this empty field itself; written here, applying has nothing to undo
         "scaleStrategy": {},
-        "template": worker_template(model, plan, image, nodes),
+        "template": with_serving_code(template, WORKER_CONTAINER, config_map),
     }
 
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import subprocess
-import sys
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,59 +12,21 @@ from tests.unit.local.fake_serve import World
 from tests.unit.local.manifests import manifest, served
 from tests.unit.local.serve_details import application, details
 
-import freehold
 from freehold.errors import RayUnavailable
 from freehold.local import shared_ray
 from freehold.local.shared_ray import (
     endpoint_of,
-    own_code_archive,
     own_code_uri,
     ray_token,
     take_off,
 )
-
-
-def test_the_archive_is_always_the_same_bytes() -> None:
-    code = "import sys; from freehold.local.shared_ray import own_code_archive as a; "
-    code += "sys.stdout.buffer.write(a())"
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        cwd=Path(freehold.__file__).parents[1],
-        env={**os.environ, "TZ": "Asia/Tokyo"},
-    )
-    assert elsewhere.stdout == own_code_archive()
-
-
-def test_the_archive_holds_what_runs_beside_the_engine_and_nothing_else() -> None:
-    with zipfile.ZipFile(io.BytesIO(own_code_archive())) as archive:
-        assert archive.namelist() == [
-            "freehold/__init__.py",
-            "freehold/serving/__init__.py",
-            "freehold/serving/guard.py",
-            "freehold/serving/server.py",
-        ]
-
-
-def test_the_unpacked_archive_can_be_imported_where_nothing_is_installed(tmp_path: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(own_code_archive())) as archive:
-        archive.extractall(tmp_path)
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['ray'] = None; "
-        f"import freehold.serving.guard as g; print(g.__file__, g.is_open('GET', '/v1/models'))"
-    )
-    # -I and -S: neither this folder nor any installed package is in sight
-    ran = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == f"{tmp_path}/freehold/serving/guard.py True"
+from freehold.serving_archive import serving_archive
 
 
 def test_the_uri_carries_the_digest_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = hashlib.sha256(own_code_archive()).hexdigest()[:40]
+    digest = hashlib.sha256(serving_archive()).hexdigest()[:40]
     assert own_code_uri() == f"gcs://_ray_pkg_{digest}.zip"
-    monkeypatch.setattr("freehold.local.shared_ray.own_code_archive", lambda: b"another release")
+    monkeypatch.setattr("freehold.local.shared_ray.serving_archive", lambda: b"another release")
     assert own_code_uri() != f"gcs://_ray_pkg_{digest}.zip"
 
 

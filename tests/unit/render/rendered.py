@@ -22,6 +22,8 @@ from freehold.render.serve_config import serve_application, serve_config
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
 NAMESPACE = "models"
+# Stands for the code that runs inside Ray, which has tests of its own.
+ARCHIVE = b"an archive"
 # What describing the folder of the example's demo model answers; tests have no such folder.
 DEMO_MODEL = ModelDescription.model_validate(
     {
@@ -121,11 +123,16 @@ def llm_of(item: Planned) -> dict[str, Any]:
     return dict(llm)
 
 
+def objects_for(item: Planned) -> list[dict[str, Any]]:
+    """Return the objects of one model."""
+    objects = model_objects(*item, NAMESPACE, ARCHIVE)
+    assert not isinstance(objects, Fault), str(objects)
+    return objects
+
+
 def service_of(item: Planned) -> dict[str, Any]:
     """Return the RayService of one model."""
-    objects = model_objects(*item, NAMESPACE)
-    assert not isinstance(objects, Fault), str(objects)
-    (service,) = objects
+    (service,) = (it for it in objects_for(item) if it["kind"] == "RayService")
     return service
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.unit.render.rendered import GOLDEN, NAMESPACE, ROOT, case_files, planned_file
+from tests.unit.render.rendered import ARCHIVE, GOLDEN, NAMESPACE, ROOT, case_files, planned_file
 
 from freehold.api.faults import Fault
 from freehold.render.objects import model_objects, model_serve_config, object_yaml
@@ -19,6 +19,11 @@ from freehold.render.serve_config import to_yaml
 from freehold.status.plan_status import plan_status
 
 CASES = case_files()
+FILES = {
+    "ConfigMap": "config-map.yaml",
+    "Service": "service.yaml",
+    "RayService": "ray-service.yaml",
+}
 UPDATE = "FREEHOLD_UPDATE_GOLDEN"
 
 
@@ -29,10 +34,10 @@ def outputs(case: str) -> dict[str, str]:
         "plan.yaml": to_yaml(plan_status(plan).to_dict()),
         "serve-config.yaml": to_yaml(model_serve_config(model, plan)),
     }
-    objects = model_objects(model, plan, NAMESPACE)
+    objects = model_objects(model, plan, NAMESPACE, ARCHIVE)
     if isinstance(objects, Fault):
         return files | {"ray-service.refused.txt": f"{objects}\n"}
-    return files | {"ray-service.yaml": "---\n".join(object_yaml(item) for item in objects)}
+    return files | {FILES[item["kind"]]: object_yaml(item) for item in objects}
 
 
 @pytest.mark.parametrize("case", CASES)

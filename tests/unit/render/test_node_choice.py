@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.unit.render.rendered import (
+    ARCHIVE,
     NAMESPACE,
     container_of,
     on,
@@ -242,7 +243,7 @@ def test_a_class_without_spot_nodes_is_no_answer_to_spot() -> None:
 def test_a_refusal_reaches_the_renderer() -> None:
     images = {"images": [{"accelerator": "gh200-96gb", "image": "registry.example/ray:1"}]}
     item = planned(hardware=on("gh200-96gb", purchase="Spot"), engine=images)
-    assert isinstance(model_objects(*item, NAMESPACE), NoSpotNodes)
+    assert isinstance(model_objects(*item, NAMESPACE, ARCHIVE), NoSpotNodes)
 
 
 def test_a_shape_without_labels_is_any_node() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.unit.render.rendered import (
+    ARCHIVE,
     NAMESPACE,
     Planned,
     case_files,
@@ -31,6 +32,7 @@ from freehold.render.ray_service import ray_service
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.weights_location import weights_location
 
+SEARCH_PATH = {"PYTHONPATH": "/opt/freehold/serving.zip"}
 LLAMA = {"source": "hf://meta-llama/Llama-3.1-8B-Instruct", "contextLength": 8192}
 CPU_IMAGE = {"images": [{"accelerator": "cpu", "image": "registry.example/ray:1"}]}
 
@@ -72,7 +74,7 @@ def test_the_object_bears_the_models_name_and_our_labels_alone() -> None:
 
 def test_the_serve_config_inside_is_the_one_that_was_given() -> None:
     item = planned()
-    service = ray_service(*item, "a: 1\n", NAMESPACE)
+    service = ray_service(*item, "a: 1\n", NAMESPACE, "code")
     assert isinstance(service, dict)
     assert service["spec"]["serveConfigV2"] == "a: 1\n"
 
@@ -161,7 +163,7 @@ def test_head_and_workers_run_the_same_image_and_the_same_request_path() -> None
     (head,) = head_of(item)["containers"]
     worker = container_of(item)
     assert head["image"] == worker["image"] == "rayproject/ray-llm:2.60.0-py312-cu130"
-    expected = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
+    expected = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
     assert environment(head) == environment(worker) == expected
 
 
@@ -263,9 +265,9 @@ def test_a_cpu_pod_asks_for_the_memory_that_the_plan_gives_its_workers() -> None
 
 def test_shared_memory_is_memory_and_bounded() -> None:
     item = two_nodes()
-    (volume,) = worker_of(item)["volumes"]
+    (volume, _) = worker_of(item)["volumes"]
     assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "10240Mi"}
-    (mount,) = container_of(item)["volumeMounts"]
+    (mount, _) = container_of(item)["volumeMounts"]
     assert (mount["name"], mount["mountPath"]) == (volume["name"], "/dev/shm")
 
 
@@ -286,7 +288,7 @@ def test_a_claim_is_mounted_read_only_where_the_engine_looks() -> None:
 
 def test_a_hubs_token_is_a_reference_of_the_workers() -> None:
     item = planned(model=LLAMA | {"credentials": {"secretRef": {"name": "the-secret"}}})
-    entry = container_of(item)["env"][-1]
+    (entry,) = (it for it in container_of(item)["env"] if it["name"] == "HF_TOKEN")
     reference = {"name": "the-secret", "key": "HF_TOKEN", "optional": False}
     assert entry == {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}}
     assert "the-secret" not in json.dumps(head_of(item))
@@ -331,7 +333,7 @@ spec:
   model: {json.dumps(LLAMA)}
   hardware: {{candidates: [{{name: only, accelerator: mine}}]}}
 """
-    refused = model_objects(*planned_text(text), NAMESPACE)
+    refused = model_objects(*planned_text(text), NAMESPACE, ARCHIVE)
     assert isinstance(refused, NoEngineImage)
     assert refused.path == "spec.engine.images"
     assert "mine" in refused.found
@@ -340,7 +342,7 @@ spec:
 
 
 def test_the_demo_model_has_no_image_to_run_on_a_cluster() -> None:
-    refused = model_objects(*planned_file(case_files()["gemma-3-270m"]), NAMESPACE)
+    refused = model_objects(*planned_file(case_files()["gemma-3-270m"]), NAMESPACE, ARCHIVE)
     assert isinstance(refused, NoEngineImage)
 
 
@@ -360,7 +362,7 @@ def test_overlays_reach_the_templates_that_they_are_for() -> None:
     container = container_of(item)
     assert container["resources"]["requests"]["cpu"] == "9"
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
-    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
+    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
 
 
 def test_an_overlay_that_asks_for_less_leaves_ray_its_cpus() -> None:

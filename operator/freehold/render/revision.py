@@ -1,0 +1,303 @@
+"""What a rollout decided, frozen in a ControllerRevision, and the objects that come of it.
+
+The revision holds the objects as they were rendered, so that another release of the operator, with
+other policies, images or probes, applies the very same ones. Only the user's numbers are laid over
+them. The Serve config stays the text that it is: as data in JSON, 10.0 would come back as 10 and
+the keys in another order, and the text would be another one.
+
+    data:
+      format: 1
+      spec: {rollout, scaling}     parts of the spec as the user wrote them (plan/rollout.py)
+      plan                         status.plan
+      modelCommit                  what the model's revision meant; absent where nobody looked
+      maxNumSeqs                   sequences that a replica runs at once
+      podsPerReplica
+      servingDigest                SHA-256 of the archive with the code inside Ray
+      deployment                   the Serve deployment that runs the engine
+      objects                      in the order of application, with one replica
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from freehold.api.faults import Fault
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.names import API_VERSION, MODEL_LABEL, child_labels
+from freehold.plan.canonical import digest
+from freehold.plan.plan import Plan
+from freehold.plan.rollout import Decided, SpecParts
+from freehold.render.endpoint_service import leading_to
+from freehold.render.numbers import Numbers, canonical_model, with_numbers, with_scaling_settings
+from freehold.render.objects import canonical_objects
+from freehold.render.scaling import Pace, autoscaling_config
+from freehold.render.serve_config import server_deployment_name
+from freehold.render.serving_config_map import archive_digest
+
+KIND = "ControllerRevision"
+_API_VERSION = "apps/v1"
+_FORMAT = 1
+_HASH_DIGITS = 10
+_TEXTS = ("servingDigest", "deployment")
+_COUNTS = ("maxNumSeqs", "podsPerReplica")
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What a rollout decided.
+
+    Attributes:
+        parts: The spec's parts at that time.
+        plan: Its ``status.plan``.
+        model_commit: What the model's revision meant; None where nobody looked.
+        max_num_seqs: Sequences that a replica runs at once.
+        pods_per_replica: Pods of one replica.
+        serving_digest: SHA-256 of the archive with the code inside Ray.
+        deployment: The Serve deployment that runs the engine.
+        objects: ConfigMap, Service and RayService, with one replica.
+    """
+
+    parts: SpecParts
+    plan: Mapping[str, Any]
+    model_commit: str | None
+    max_num_seqs: int
+    pods_per_replica: int
+    serving_digest: str
+    deployment: str
+    objects: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A ControllerRevision of ours.
+
+    Attributes:
+        name: Its name.
+        model: The ModelDeployment's name.
+        number: Its place in the history; the highest is the newest.
+        frozen: What it holds.
+    """
+
+    name: str
+    model: str
+    number: int
+    frozen: Frozen
+
+    @property
+    def decided(self) -> Decided:
+        """Return what a decision about the next revision needs to know of this one."""
+        return Decided(self.name, self.frozen.parts, self.frozen.plan["candidate"])
+
+    @property
+    def config_map(self) -> str:
+        """Return the name of the ConfigMap with the code inside Ray; others may share it."""
+        (name,) = (
+            it["metadata"]["name"] for it in self.frozen.objects if it["kind"] == "ConfigMap"
+        )
+        return str(name)
+
+
+def frozen_of(
+    model: ModelDeployment,
+    plan: Plan,
+    parts: SpecParts,
+    plan_status: Mapping[str, Any],
+    *,
+    namespace: str,
+    archive: bytes,
+    commit: str | None = None,
+) -> Frozen | Fault:
+    """Return what a rollout of this plan freezes, or what keeps it from being rendered.
+
+    Args:
+        model: The model.
+        plan: Its plan.
+        parts: The spec's parts as the API server stores it.
+        plan_status: The plan as ``status.plan`` shows it.
+        namespace: Namespace of the objects.
+        archive: The code that runs inside Ray.
+        commit: What the model's revision means; None to leave that to the engine.
+    """
+    objects = canonical_objects(model, plan, namespace, archive, commit)
+    if isinstance(objects, Fault):
+        return objects
+    return Frozen(
+        parts=parts,
+        plan=plan_status,
+        model_commit=commit,
+        max_num_seqs=plan.max_num_seqs,
+        pods_per_replica=plan.layout.nodes,
+        serving_digest=archive_digest(archive),
+        deployment=server_deployment_name(model.served_name),
+        objects=tuple(objects),
+    )
+
+
+def rescaled(
+    frozen: Frozen, model: ModelDeployment, parts: SpecParts, pace: Pace | None = None
+) -> Frozen:
+    """Return the same with the scaling settings that the model's spec asks for now."""
+    spec = canonical_model(model).spec
+    settings = autoscaling_config(spec, frozen.max_num_seqs, pace or Pace())
+    objects = tuple(
+        with_scaling_settings(item, settings, frozen.deployment)
+        if item["kind"] == "RayService"
+        else item
+        for item in frozen.objects
+    )
+    return replace(frozen, parts=parts, objects=objects)
+
+
+def freeze(
+    frozen: Frozen, model_name: str, namespace: str, owner_uid: str, number: int
+) -> dict[str, Any]:
+    """Return the ControllerRevision; the same content has the same name.
+
+    Args:
+        frozen: What it is to hold.
+        model_name: The ModelDeployment's name.
+        namespace: Its namespace.
+        owner_uid: Its uid.
+        number: The revision's place in the history.
+    """
+    data = _data(frozen)
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": revision_name(model_name, data),
+            "namespace": namespace,
+            "labels": child_labels(model_name),
+            "ownerReferences": [owner_reference(model_name, owner_uid)],
+        },
+        "revision": number,
+        "data": data,
+    }
+
+
+def revision_name(model_name: str, data: Mapping[str, Any]) -> str:
+    """Return the name of the revision with these data: at most 51 characters."""
+    return f"{model_name}-{digest(data, _HASH_DIGITS)}"
+
+
+def owner_reference(model_name: str, uid: str) -> dict[str, Any]:
+    """Return the reference by which an object goes when its ModelDeployment does."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelDeployment",
+        "name": model_name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def objects_of(
+    frozen: Frozen,
+    numbers: Numbers,
+    *,
+    owner_uid: str | None = None,
+    ray_cluster: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the objects in the order in which they are applied.
+
+    Args:
+        frozen: What was decided.
+        numbers: What the user decides without a new revision.
+        owner_uid: The ModelDeployment's uid; None for objects to look at.
+        ray_cluster: The RayCluster that serves; None before there is one.
+    """
+    result = []
+    for item in frozen.objects:
+        if item["kind"] == "RayService":
+            group = frozen.plan["candidate"]
+            item = with_numbers(item, numbers, frozen.deployment, group)
+        elif item["kind"] == "Service":
+            item = leading_to(dict(item), ray_cluster)
+        result.append(_owned(item, owner_uid))
+    return result
+
+
+def read_revision(raw: Mapping[str, Any]) -> Revision | Fault:
+    """Return what a ControllerRevision holds, or what is wrong with it.
+
+    One whose data do not match its name was not written by us, or not whole.
+    """
+    metadata, data = _mapping(raw.get("metadata")), _mapping(raw.get("data"))
+    name, model = metadata.get("name"), _mapping(metadata.get("labels")).get(MODEL_LABEL)
+    if not isinstance(name, str) or not isinstance(model, str):
+        return _unreadable(str(name), "metadata", "no label of a model", f"the label {MODEL_LABEL}")
+    if data.get("format") != _FORMAT:
+        found = f"format {data.get('format')!r}"
+        return _unreadable(name, "data.format", found, f"{_FORMAT}, which this release writes")
+    if not _is_whole(data) or revision_name(model, data) != name:
+        return _unreadable(name, "data", "something that was changed", "what its name is made of")
+    number = raw.get("revision")
+    if not isinstance(number, int):
+        return _unreadable(name, "revision", repr(number), "a whole number")
+    return Revision(name, model, number, _frozen(data))
+
+
+def _data(frozen: Frozen) -> dict[str, Any]:
+    data = {
+        "format": _FORMAT,
+        "spec": {"rollout": frozen.parts.rollout, "scaling": frozen.parts.scaling},
+        "plan": frozen.plan,
+        "modelCommit": frozen.model_commit,
+        "maxNumSeqs": frozen.max_num_seqs,
+        "podsPerReplica": frozen.pods_per_replica,
+        "servingDigest": frozen.serving_digest,
+        "deployment": frozen.deployment,
+        "objects": list(frozen.objects),
+    }
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _frozen(data: Mapping[str, Any]) -> Frozen:
+    return Frozen(
+        parts=SpecParts(data["spec"]["rollout"], data["spec"]["scaling"]),
+        plan=data["plan"],
+        model_commit=data.get("modelCommit"),
+        max_num_seqs=data["maxNumSeqs"],
+        pods_per_replica=data["podsPerReplica"],
+        serving_digest=data["servingDigest"],
+        deployment=data["deployment"],
+        objects=tuple(data["objects"]),
+    )
+
+
+def _is_whole(data: Mapping[str, Any]) -> bool:
+    """Return whether all is there that is read; the digest then vouches for the rest."""
+    spec, objects = _mapping(data.get("spec")), data.get("objects")
+    return (
+        all(isinstance(spec.get(part), dict) for part in ("rollout", "scaling"))
+        and isinstance(_mapping(data.get("plan")).get("candidate"), str)
+        and all(isinstance(data.get(name), str) for name in _TEXTS)
+        and all(isinstance(data.get(name), int) for name in _COUNTS)
+        and isinstance(objects, list)
+        and [_mapping(it).get("kind") for it in objects] == ["ConfigMap", "Service", "RayService"]
+    )
+
+
+def _owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:
+    if owner_uid is None:
+        return dict(item)
+    metadata = dict(item["metadata"])
+    model = metadata["labels"][MODEL_LABEL]
+    metadata["ownerReferences"] = [owner_reference(model, owner_uid)]
+    return {**item, "metadata": metadata}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _unreadable(name: str, field: str, found: str, allowed: str) -> Fault:
+    return Fault(
+        path=f"ControllerRevision {name}: {field}",
+        found=found,
+        allowed=allowed,
+        hint="Restore it, or delete it: the model is then planned and rolled out anew.",
+    )
