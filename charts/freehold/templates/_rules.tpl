@@ -7,48 +7,52 @@ it hands references to pods and reads none.
 {{- define "freehold.modelRules" -}}
 - apiGroups: [freehold.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [freehold.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
 - apiGroups: [ray.io]
   resources: [rayservices]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [ray.io]
   resources: [rayclusters]
-  verbs: [get, list, watch, patch, delete]
+  verbs: [list, watch, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]
-  verbs: [get, list, watch, create, delete]
-- apiGroups: [""]
-  resources: [configmaps, services]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list, watch]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}
 
 {{/* In the whole cluster, whatever it watches: what has no namespace. */}}
 {{- define "freehold.clusterRules" -}}
 - apiGroups: [freehold.dev]
   resources: [acceleratorclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [get, list, watch]
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end -}}
 
-{{/* In its own namespace: the Lease that says which pod works. */}}
+{{/* In its own namespace: the Lease that says which pod works. A create cannot be held to a name. */}}
 {{- define "freehold.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [freehold-operator]
+  verbs: [get, update]
 {{- end -}}
 
 {{/* Reference to a role; takes a dict of context, kind and name, and binds the operator. */}}
