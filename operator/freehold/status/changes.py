@@ -10,7 +10,7 @@ from freehold.api import conditions as api
 from freehold.api.conditions import REASONS, Actor, ConditionType
 from freehold.status.message import sentence
 from freehold.status.past import Past, read_past
-from freehold.status.raw import count, text
+from freehold.status.raw import ConditionState, count, text
 
 # Messages carry numbers that change all the time; they may be this old in the object.
 SECONDS_BETWEEN_MESSAGES = 60.0
@@ -20,6 +20,15 @@ _ROLLOUTS = (
     api.REPLACING_REPLICAS,
     api.BUILDING_NEW_CLUSTER,
     api.ROLLING_OUT,
+)
+# What may pass by itself and yet is no part of a start that goes well.
+_FAILURES = (
+    api.SOURCE_UNREACHABLE,
+    api.UNSCHEDULABLE,
+    api.IMAGE_PULL_FAILED,
+    api.PODS_CRASHING,
+    api.UNHEALTHY,
+    api.ENDPOINT_UNANSWERED,
 )
 
 
@@ -91,14 +100,17 @@ def _of_ready(before: Past, after: Past) -> Iterator[EventToPost]:
     ready = after.of(api.READY)
     if ready is None or not _is_new(before, after, api.READY):
         return
-    reason = REASONS.get(ready.reason)
-    harmless = ready.status != "False" or reason is None or not reason.stalls
-    lost = before.was(api.READY) and ready.status == "False"
-    expected = reason is not None and reason.actor is Actor.NOBODY
-    kind: Literal["Normal", "Warning"] = "Warning"
-    if harmless and (expected or not lost):
-        kind = "Normal"
+    kind: Literal["Normal", "Warning"] = "Warning" if _warns(before, ready) else "Normal"
     yield EventToPost(kind, ready.reason, sentence(ready.message))
+
+
+def _warns(before: Past, ready: ConditionState) -> bool:
+    """Return whether somebody may have to act: starting is no news, failing or falling is."""
+    reason = REASONS.get(ready.reason)
+    if ready.status != "False" or reason is None:
+        return False
+    fell = before.was(api.READY) and reason.actor is not Actor.NOBODY
+    return reason.stalls or reason in _FAILURES or fell
 
 
 def _of_stalled(before: Past, after: Past) -> Iterator[EventToPost]:

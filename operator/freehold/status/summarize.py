@@ -155,9 +155,7 @@ def _told(outcome: Outcome, past: Past, serves: bool) -> Iterator[tuple[str, Any
     if outcome.addresses:
         pairs = outcome.addresses[:MOST_ITEMS]
         yield "addresses", [{"name": name, "url": url} for name, url in pairs]
-    if outcome.scaling is not None:
-        message = sentence(outcome.scaling.message)
-        yield "scaling", {"reason": outcome.scaling.reason, "message": message}
+    yield from _scaling(outcome, past)
     service = outcome.ray_service
     if service is not None:
         revision = outcome.current_revision or outcome.update_revision
@@ -165,3 +163,15 @@ def _told(outcome: Outcome, past: Past, serves: bool) -> Iterator[tuple[str, Any
         yield "workloads", [{**workload, "ready": serves}]
     elif not outcome.observed and list(items(past.raw.get("workloads"))):
         yield "workloads", [dict(item) for item in items(past.raw.get("workloads"))][:MOST_ITEMS]
+
+
+def _scaling(outcome: Outcome, past: Past) -> Iterator[tuple[str, Any]]:
+    """Yield the last scaling decision, the former one where this pass has not heard of any."""
+    if outcome.replicas.minimum == outcome.replicas.maximum or outcome.suspended:
+        return  # nothing decides
+    former = mapping(past.raw, "scaling")
+    reason, message = text(former.get("reason")), text(former.get("message"))
+    if outcome.scaling is not None:
+        reason, message = outcome.scaling.reason, outcome.scaling.message
+    if reason and message:
+        yield "scaling", {"reason": reason, "message": sentence(message)}

@@ -57,7 +57,7 @@ def verdict(outcome: Outcome, facts: Facts, past: Past, now: datetime) -> Verdic
         message = "The object is being deleted; what serves it goes with it."
         return _under_way(Finding(api.DELETING, message), Finding(api.DELETING, message))
     cause = root_cause(facts)
-    if outcome.suspended and (cause is None or cause.reason is api.SUSPENDED):
+    if outcome.suspended and outcome.observed and _hides_nothing(cause):
         return _suspended(outcome)
     trouble = _trouble_of_rollout(outcome)
     blocked = next((it for it in (cause, trouble) if it is not None and it.reason.stalls), None)
@@ -117,6 +117,11 @@ def _trouble_of_rollout(outcome: Outcome) -> Finding | None:
         return None
     pods = outcome.pods_of(service.pending.name)
     return trouble_of_rollout(outcome) or trouble_of(pods)
+
+
+def _hides_nothing(cause: Finding | None) -> bool:
+    """Return whether suspension is all there is to tell: what is suspended need not be planned."""
+    return cause is None or cause.reason in (api.SUSPENDED, api.PENDING)
 
 
 def _suspended(outcome: Outcome) -> Verdict:

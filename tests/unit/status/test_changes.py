@@ -33,7 +33,7 @@ from tests.unit.status.situations import (
 from freehold.api import conditions as api
 from freehold.api.conditions import REASONS
 from freehold.status.changes import EventToPost, transitions, worth_writing
-from freehold.status.outcome import Engines, ScalingDecision
+from freehold.status.outcome import Engines, Replicas, ScalingDecision
 
 Status = dict[str, Any]
 
@@ -45,7 +45,8 @@ def with_message(status: Status, message: str) -> Status:
 
 
 def with_scaling(text: str) -> Status:
-    return status_of(replace(SERVES, scaling=ScalingDecision("Holding", text)), old=SERVED)
+    decided = replace(SERVES, replicas=Replicas(1, 4), scaling=ScalingDecision("Holding", text))
+    return status_of(decided, old=SERVED)
 
 
 AT_ONCE = [
@@ -90,6 +91,8 @@ FINISHED = replace(SERVES, generation=2, current_revision="chat-2", update_revis
 EVENTS = [
     ("it begins", {}, status_of(FRESH), [("Normal", api.CREATING)]),
     ("it is refused", {}, status_of(refused(api.NOTHING_FITS)), [("Warning", api.NOTHING_FITS)]),
+    ("no node takes it", status_of(FRESH), WAITED, [("Warning", api.UNSCHEDULABLE)]),
+    ("Serve begins to deploy", status_of(FRESH), status_of(COMING), [("Normal", api.DEPLOYING)]),
     (
         "it serves for the first time",
         status_of(COMING),

@@ -11,16 +11,20 @@ import pytest
 from tests.unit.status.situations import (
     ANSWERED,
     ASLEEP,
+    COMING,
     ENGINES,
+    FRESH,
     LATER,
     NOW,
     SERVED,
     SERVES,
     SITUATIONS,
+    TWO,
     Situation,
     application,
     beside,
     cluster,
+    condition,
     refused,
     rolling,
     service,
@@ -31,7 +35,15 @@ from tests.unit.status.situations import (
 from freehold.api import conditions as api
 from freehold.api.conditions import REASONS, ConditionType
 from freehold.api.status import LONGEST_MESSAGE, ModelDeploymentStatus
-from freehold.status.outcome import Engines, Outcome, PassError, Probe, Replicas
+from freehold.status.outcome import (
+    Engines,
+    Outcome,
+    PassError,
+    Probe,
+    Replicas,
+    ScalingDecision,
+)
+from freehold.status.serving import needs_probe, rolled_out
 
 EVERY = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda it: it.sentence)
 EVENTS_ALONE = {api.ROLLED_OUT.name, api.SCALED_EVENT.name}
@@ -196,3 +208,83 @@ def test_serve_s_traceback_is_told_in_its_last_line() -> None:
     failed = service(cluster("chat-old", application("DEPLOY_FAILED", text)))
     message = by_type(status_of(replace(SERVES, ray_service=failed)))[api.READY]["message"]
     assert message.endswith("ValueError: too long. 1 replica of before still run.")
+
+
+def test_a_scaling_decision_stays_until_another_is_heard_of() -> None:
+    scaled = replace(SERVES, replicas=Replicas(1, 4), scaling=ScalingDecision("Holding", "5 wait."))
+    told_once = status_of(scaled)
+    assert told_once["scaling"] == {"reason": "Holding", "message": "5 wait."}
+    silent = replace(scaled, scaling=None)
+    assert status_of(silent, LATER, told_once)["scaling"] == told_once["scaling"]
+    assert "scaling" not in status_of(replace(silent, replicas=TWO), LATER, told_once)
+
+
+def test_what_is_suspended_from_the_first_needs_no_plan() -> None:
+    status = status_of(replace(FRESH, plan=None, suspended=True))
+    assert told(status, api.READY) == ("False", api.SUSPENDED.name)
+    assert told(status, api.RECONCILING) == ("False", api.SUSPENDED.name)
+
+
+UNASKED = replace(SERVES, probe=None)
+GONE_ON = replace(SERVES, engines=Engines(2, frozenset({"e1", "e2"})))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due"),
+    [
+        pytest.param(SERVES, False, id="all that run have answered"),
+        pytest.param(UNASKED, True, id="none was asked"),
+        pytest.param(GONE_ON, True, id="a new engine was not asked"),
+        pytest.param(
+            replace(SERVES, probe=Probe(ENGINES.running, "HTTP 500")), True, id="the last failed"
+        ),
+        pytest.param(ASLEEP, False, id="it sleeps: a request would wake it"),
+        pytest.param(replace(UNASKED, replicas=Replicas(0, 0)), False, id="none is wanted"),
+        pytest.param(FRESH, False, id="nothing is there"),
+        pytest.param(COMING, False, id="no cluster serves"),
+        pytest.param(replace(UNASKED, engines=None), True, id="Serve does not tell, unasked"),
+        pytest.param(replace(SERVES, engines=None), False, id="Serve does not tell, answered"),
+        pytest.param(
+            replace(UNASKED, engines=None, replicas=Replicas(0, 4)),
+            False,
+            id="Serve does not tell, and it may sleep",
+        ),
+    ],
+)
+def test_engines_are_asked_when_they_are_new_and_never_woken(outcome: Outcome, due: bool) -> None:
+    assert needs_probe(outcome) is due
+
+
+RUNS = cluster("chat-old", application())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "done"),
+    [
+        pytest.param(SERVES, True, id="it runs and has answered"),
+        pytest.param(ASLEEP, True, id="it sleeps"),
+        pytest.param(replace(SERVES, replicas=Replicas(0, 0), probe=None), True, id="none wanted"),
+        pytest.param(UNASKED, False, id="it has not answered"),
+        pytest.param(FRESH, False, id="there is no RayService"),
+        pytest.param(COMING, False, id="its first cluster is pending"),
+        pytest.param(beside(), False, id="another cluster is pending"),
+        pytest.param(
+            replace(SERVES, ray_service=service(RUNS, generation=2)), False, id="not yet seen"
+        ),
+        pytest.param(
+            replace(SERVES, ray_service=service(cluster("chat-old", application("DEPLOYING")))),
+            False,
+            id="Serve is deploying",
+        ),
+        pytest.param(
+            replace(
+                SERVES,
+                ray_service=service(RUNS, None, condition("Ready", "False", "ValidationFailed")),
+            ),
+            False,
+            id="KubeRay refuses it",
+        ),
+    ],
+)
+def test_a_rollout_is_done_when_all_of_it_runs_and_answers(outcome: Outcome, done: bool) -> None:
+    assert rolled_out(outcome) is done
