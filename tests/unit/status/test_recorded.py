@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.status.situations import NOW, PLAN
 
 from freehold.status.changes import transitions
-from freehold.status.outcome import Engines, Outcome, Probe, Replicas
+from freehold.status.outcome import Engines, Outcome, Probe, Replicas, Rollout
 from freehold.status.pod_state import PodState, read_pod
 from freehold.status.ray_cluster_state import WorkerGroupState, read_ray_cluster
 from freehold.status.ray_service_state import RayServiceState, read_ray_service
@@ -177,6 +177,28 @@ def test_ready_along_a_life_from_zero_through_an_upgrade() -> None:
         ("False", "Suspended"),
         ("False", "Creating"),
     ]
+
+
+ROLLING = {
+    "rollout": Rollout("InPlace"),
+    "current_revision": "tiny-1",
+    "probe": Probe(frozenset()),
+}
+START = [("False", it) for it in ("AwaitingKubeRay", "PodsStarting", "Deploying")]
+START += [("False", "NoServeEndpoints"), ("True", "Answers")]
+
+
+def test_a_change_in_place_and_a_new_cluster_leave_ready_as_it_is() -> None:
+    first, *said = readiness(SERVES, **ROLLING)
+    assert first == ("False", "Creating")
+    # in place at 140 s, a head that is deleted at 261 s, Serve's verdict at 285 s
+    assert said[:5] == START
+    assert said[5:] == [
+        ("False", it) for it in ("PodsStarting", "DeployFailed", "Deploying", "Creating")
+    ]
+    # a request from zero, a new cluster at 317 s, a group appended at 478 s
+    suspended = [("False", "Suspended"), ("False", "Creating")]
+    assert readiness(SCALES, **ROLLING) == [*START, *suspended]
 
 
 ODD = st.one_of(
