@@ -56,11 +56,13 @@ class Proxy:
         upstream: The real server.
         journal: What has been asked for.
         rules: What goes wrong; the first that strikes counts.
+        tokens: Bearer token by client, given to requests without credentials.
     """
 
     upstream: Upstream
     journal: Journal = field(default_factory=Journal)
     rules: list[Rule] = field(default_factory=list)
+    tokens: dict[str, str] = field(default_factory=dict)
     _open: set[_Open] = field(default_factory=set)
 
     def app_for(self, client: str) -> web.Application:
@@ -127,6 +129,9 @@ class Proxy:
         self, fault: Fault | None, request: web.Request, going: _Open
     ) -> web.StreamResponse:
         headers = _end_to_end(request.headers)
+        token = self.tokens.get(going.request.client)
+        if token is not None:
+            headers.setdefault("Authorization", f"Bearer {token}")
         url = URL(f"{self.upstream.server}{request.raw_path}", encoded=True)
         try:
             async with self.upstream.session(headers).request(

@@ -55,20 +55,21 @@ class FaultyApi:
 
         Args:
             client: The client's name in the journal and in rules.
-            token: Its bearer token; None for the rights of the kubeconfig behind the proxy.
+            token: Its bearer token; None for the rights of the kubeconfig behind the proxy. The
+                proxy adds it: Go's clients send none where there is no TLS.
         """
-        user = {} if token is None else {"token": token}
+        if token is not None:
+            self._proxy.tokens[client] = token
         named = {"name": client}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [named | {"cluster": {"server": self.url(client)}}],
-            "users": [named | {"user": user}],
+            "users": [named | {"user": {}}],
             "contexts": [named | {"context": {"cluster": client, "user": client}}],
             "current-context": client,
         }
         path = Path(self._folder.name) / f"{client}.kubeconfig"
-        path.touch(mode=0o600)
         path.write_text(json.dumps(config))
         return path
 

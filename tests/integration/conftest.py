@@ -18,6 +18,7 @@ from tests.control_plane import build
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, wait_for
+from tests.faulty_api import FaultyApi
 from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
 from tests.integration.kuberay import OPERATOR, KubeRay, running_kuberay
 
@@ -101,3 +102,10 @@ def kubectl(cluster: Cluster, namespace: str) -> Kubectl:
         return cluster.kubectl("--namespace", namespace, *arguments, stdin=stdin)
 
     return run
+
+
+@pytest.fixture
+def faulty_api(cluster: Cluster) -> Iterator[FaultyApi]:
+    """A way to the cluster that fails on demand; clients take ``faulty_api.kubeconfig(name)``."""
+    with FaultyApi(cluster.kubeconfig) as api:
+        yield api
