@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freehold.api.scalars import GIB, mebibytes
+from freehold.api.scalars import GIB, MIB
 from freehold.plan.plan import Plan
 
 # vLLM runs an API server and an engine core beside one process for each device, and asks for as
@@ -47,7 +47,7 @@ class PodSize:
 
 def head_size() -> PodSize:
     """Return the size of the head."""
-    return PodSize(_HEAD_CORES, mebibytes(_HEAD_MEMORY))
+    return PodSize(_HEAD_CORES, _amount(_HEAD_MEMORY))
 
 
 def worker_size(plan: Plan) -> PodSize:
@@ -62,6 +62,16 @@ def worker_size(plan: Plan) -> PodSize:
     each = round(held) if plan.accelerator.vendor == "cpu" else _DEVICE_MEMORY
     return PodSize(
         cores=_ENGINE_CORES + devices * max(plan.accelerator.cores, 1),
-        memory=mebibytes(_BASE_MEMORY + devices * each),
-        shared_memory=mebibytes(_BASE_SHARED + devices * _DEVICE_SHARED),
+        memory=_amount(_BASE_MEMORY + devices * each),
+        shared_memory=_amount(_BASE_SHARED + devices * _DEVICE_SHARED),
     )
+
+
+def _amount(size: int) -> str:
+    """Return bytes in whole MiB, rounded up, in the form that Kubernetes itself writes.
+
+    KubeRay writes a RayService back with its finalizer; in another form than this one the fields
+    would then be its own.
+    """
+    mebibytes = -(-size // MIB)
+    return f"{mebibytes}Mi" if mebibytes % 1024 else f"{mebibytes // 1024}Gi"

@@ -266,7 +266,7 @@ def test_a_cpu_pod_asks_for_the_memory_that_the_plan_gives_its_workers() -> None
 def test_shared_memory_is_memory_and_bounded() -> None:
     item = two_nodes()
     (volume, _) = worker_of(item)["volumes"]
-    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "10240Mi"}
+    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "10Gi"}
     (mount, _) = container_of(item)["volumeMounts"]
     assert (mount["name"], mount["mountPath"]) == (volume["name"], "/dev/shm")
 
