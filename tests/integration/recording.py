@@ -53,7 +53,7 @@ def conditions(state: dict[str, Any]) -> Step:
 @contextmanager
 def recording(cluster: Cluster, namespace: str) -> Iterator[Recording]:
     """Record the RayServices of a namespace, in which there is none yet."""
-    command = [tool("kubectl"), "--namespace", namespace, "get", "rayservices"]
+    command = [str(tool("kubectl")), "--namespace", namespace, "get", "rayservices"]
     watch = [*command, "--watch", "--output=json"]
     with subprocess.Popen(
         watch, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -67,6 +67,11 @@ def main() -> None:
     parser.add_argument("--namespace", default="", help="the only one to watch (default: all)")
     parser.add_argument("--delay", type=float, default=0.2, help="between passes, s (default: 0.2)")
     parser.add_argument(
+        "--delay-at-rest",
+        type=float,
+        help="the same for a RayService with nothing to do, as for thousands of them, s",
+    )
+    parser.add_argument(
         "--deletion-delay",
         type=float,
         default=60.0,
@@ -74,7 +79,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    settings = Settings(given.delay, given.deletion_delay)
+    at_rest = given.delay if given.delay_at_rest is None else given.delay_at_rest
+    settings = Settings(given.delay, at_rest, given.deletion_delay)
 
     async def stoppable() -> None:
         task = asyncio.current_task()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from tests.kuberay_stand_in import pod_env
 from tests.kuberay_stand_in.api import Object
 from tests.kuberay_stand_in.services import ports
 
@@ -26,10 +27,12 @@ def head_pod(cluster: Object, hash: str) -> Object:
         parameters["no-monitor"] = "true"
         pod["spec"]["serviceAccountName"] = name
         pod["spec"]["restartPolicy"] = "Never"
-        pod["spec"]["containers"].append(_autoscaler(cluster, pod["spec"]["containers"][0]))
+        sidecar = _autoscaler(cluster, pod["spec"]["containers"][0])
+        pod["spec"]["containers"].append(sidecar)
+        _add_logs(pod["spec"])
     ray = pod["spec"]["containers"][0]
     _start(ray, "ray start --head", parameters, timeout=5)
-    ray["env"].append({"name": "RAY_ADDRESS", "value": "127.0.0.1:6379"})
+    ray["env"] += pod_env.of_head(bool(spec.get("enableInTreeAutoscaling")))
     ray.setdefault("readinessProbe", _probe(10, 5, httpGet=_healthz()))
     return pod
 
@@ -46,10 +49,7 @@ def worker_pod(cluster: Object, group: Object, labels: dict[str, str]) -> Object
     pod["spec"].setdefault("initContainers", []).append(_wait_for_head(ray, head))
     parameters = {"address": f"{head}:6379"} | (group.get("rayStartParams") or {})
     _start(ray, "ray start", parameters, timeout=2)
-    ray["env"] += [
-        {"name": "FQ_RAY_IP", "value": head},
-        {"name": "RAY_ADDRESS", "value": f"{head}:6379"},
-    ]
+    ray["env"] += pod_env.of_worker(head)
     serve = ports(cluster).get("serve", 8000)
     script = (
         f"wget --tries 1 -T 2 -q -O- http://localhost:{_AGENT}/api/local_raylet_healthz "
@@ -89,21 +89,32 @@ def _pod(cluster: Object, group: Object, type: str, group_name: str, prefix: str
 
 def _with_token(cluster: Object, spec: Object) -> Object:
     ray = spec["containers"][0]
-    ray.setdefault("env", []).extend(_token_env(cluster))
+    ray.setdefault("env", []).extend(pod_env.of_token(cluster))
+    _add_shared_memory(spec)
     if not any(item.get("name") == "metrics" for item in ray.setdefault("ports", [])):
         ray["ports"].append({"name": "metrics", "containerPort": _METRICS})
     return dict(spec)
 
 
-def _token_env(cluster: Object) -> list[Object]:
-    options = cluster.get("authOptions") or {}
-    if options.get("mode") != "token":
-        return []
-    secret = {"name": options.get("secretName", ""), "key": "auth_token"}
-    return [
-        {"name": "RAY_AUTH_MODE", "value": "token"},
-        {"name": "RAY_AUTH_TOKEN", "valueFrom": {"secretKeyRef": secret}},
-    ]
+def _add_shared_memory(spec: Object) -> None:
+    """Give Ray shared memory as large as its memory, where the template mounts none."""
+    ray, mounts = spec["containers"][0], spec["containers"][0].setdefault("volumeMounts", [])
+    if any(one["mountPath"] == "/dev/shm" for one in mounts):
+        return
+    found = ray.get("resources") or {}
+    memory = ((found.get("requests") or {}) | (found.get("limits") or {})).get("memory")
+    size = {"sizeLimit": memory} if memory else {}
+    volume = {"name": "shared-mem", "emptyDir": {"medium": "Memory", **size}}
+    spec.setdefault("volumes", []).append(volume)
+    mounts.append({"name": "shared-mem", "mountPath": "/dev/shm"})
+
+
+def _add_logs(spec: Object) -> None:
+    """Let Ray and its autoscaler share the folder of the logs."""
+    spec.setdefault("volumes", []).append({"name": "ray-logs", "emptyDir": {}})
+    for container in (spec["containers"][0], spec["containers"][-1]):
+        mount = {"name": "ray-logs", "mountPath": "/tmp/ray"}
+        container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
 
 
 def _start(ray: Object, command: str, parameters: dict[str, str], timeout: int) -> None:
@@ -114,14 +125,9 @@ def _start(ray: Object, command: str, parameters: dict[str, str], timeout: int) 
     } | parameters
     words = [f"--{key}" if value == "true" else f"--{key}={value}" for key, value in flags.items()]
     line = f"{command}  {'  '.join(sorted(words))} "
-    ray["command"], ray["args"] = ["/bin/bash", "-c", "--"], [f"ulimit -n 65536; {line}"]
-    ray["env"] += [
-        {"name": "RAY_CLUSTER_NAME", "valueFrom": _field("metadata.labels['ray.io/cluster']")},
-        {"name": "RAY_CLUSTER_NAMESPACE", "valueFrom": _field("metadata.namespace")},
-        {"name": "RAY_CLOUD_INSTANCE_ID", "valueFrom": _field("metadata.name")},
-        {"name": "RAY_NODE_TYPE_NAME", "valueFrom": _field("metadata.labels['ray.io/group']")},
-        {"name": "KUBERAY_GEN_RAY_START_CMD", "value": line},
-    ]
+    limit = "ulimit -n ${RAY_START_ULIMIT_OPEN_FILES:-65536}"
+    ray["command"], ray["args"] = ["/bin/bash", "-c", "--"], [f"{limit}; {line}"]
+    ray["env"] += pod_env.of_any(line)
     ray.setdefault("livenessProbe", _probe(120, timeout, httpGet=_healthz()) | _LATER)
 
 
@@ -142,10 +148,6 @@ def _healthz() -> Object:
     return {"path": "/api/healthz", "port": _AGENT}
 
 
-def _field(path: str) -> Object:
-    return {"fieldRef": {"fieldPath": path}}
-
-
 def _amounts(cpu: str, memory: str) -> Object:
     amounts = {"cpu": cpu, "memory": memory}
     return {"requests": amounts, "limits": dict(amounts)}
@@ -158,7 +160,7 @@ def _wait_for_head(ray: Object, head: str) -> Object:
         "image": ray["image"],
         "command": ["/bin/bash", "-c", "--"],
         "args": [script],
-        "env": copy.deepcopy(ray["env"]),
+        "env": [*copy.deepcopy(ray["env"]), *pod_env.of_address(head)],
         "resources": _amounts("200m", "256Mi"),
     }
     return waiting | {key: ray[key] for key in ("imagePullPolicy", "volumeMounts") if key in ray}
@@ -176,9 +178,8 @@ def _autoscaler(cluster: Object, ray: Object) -> Object:
         "command": ["/bin/bash", "-c", "--"],
         "args": [command],
         "env": [
-            {"name": "RAY_CLUSTER_NAME", "valueFrom": _field("metadata.labels['ray.io/cluster']")},
-            {"name": "RAY_CLUSTER_NAMESPACE", "valueFrom": _field("metadata.namespace")},
-            *_token_env(cluster["spec"]),
+            *pod_env.of_autoscaler(command),
+            *pod_env.of_token(cluster["spec"]),
             *(options.get("env") or []),
         ],
         "resources": options.get("resources") or _amounts("500m", "512Mi"),

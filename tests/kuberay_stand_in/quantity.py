@@ -26,7 +26,7 @@ def total(parts: list[tuple[str, int]]) -> str:
 
 
 def _value(text: str) -> Decimal:
-    value: Decimal = quantity.parse_quantity(text)  # type: ignore[no-untyped-call]
+    value: Decimal = quantity.parse_quantity(text)
     return value
 
 

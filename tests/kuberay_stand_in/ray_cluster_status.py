@@ -50,20 +50,21 @@ def new_status(cluster: Object, pods: list[Object], *, failed: bool) -> Object:
     status["observedGeneration"] = cluster["metadata"]["generation"]
     status.update(_counts(cluster["spec"], pods))
     _set_conditions(status, pods)
-    complete = len(pods) == status["desiredWorkerReplicas"] + 1
+    complete = len(pods) == status["desiredWorkerReplicas"] + 1  # and the head
     if not failed and complete and all(ready(pod) for pod in pods) and not status.get("state"):
         status["state"] = "ready"
         status["stateTransitionTimes"] = {"ready": now()}
     status["endpoints"] = {name: str(number) for name, number in sorted(ports(cluster).items())}
     status["head"] = _head(cluster, pods)
-    return status
+    # a count of zero is left out
+    return {key: value for key, value in status.items() if value != 0}
 
 
 def differs(old: Object, new: Object) -> bool:
     """Return whether a status is worth a write: not for its time or observed generation alone."""
     apart = ("lastUpdateTime", "observedGeneration", "stateTransitionTimes")
     first, second = ({k: v for k, v in item.items() if k not in apart} for item in (old, new))
-    return {k: v for k, v in first.items() if v != 0} != {k: v for k, v in second.items() if v != 0}
+    return first != second
 
 
 def _counts(spec: Object, pods: list[Object]) -> Object:
@@ -71,14 +72,14 @@ def _counts(spec: Object, pods: list[Object]) -> Object:
     groups = groups_of(spec)
     low = sum(int(group.get("minReplicas") or 0) * hosts(group) for group in groups)
     high = sum(int(group.get("maxReplicas", _UNLIMITED)) * hosts(group) for group in groups)
-    return {
+    counts = {
         "readyWorkerReplicas": sum(ready(pod) for pod in workers),
         "availableWorkerReplicas": sum(running(pod) for pod in workers),
         "desiredWorkerReplicas": sum(desired_pods(group) for group in groups),
         "minWorkerReplicas": low,
         "maxWorkerReplicas": min(high, _UNLIMITED),
-        **_resources(spec),
     }
+    return counts | _resources(spec)
 
 
 def _resources(spec: Object) -> Object:

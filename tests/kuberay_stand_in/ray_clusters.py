@@ -62,7 +62,12 @@ class RayClusters:
         would use.
         """
         namespace, name = key_of(cluster)
-        metadata = {"name": name, "namespace": namespace}
+        labels = {
+            "app.kubernetes.io/created-by": "kuberay-operator",
+            "app.kubernetes.io/name": "kuberay",
+            "ray.io/cluster": name,
+        }
+        metadata = {"name": name, "namespace": namespace, "labels": labels}
         if self._pods(cluster):
             return
         if cluster["spec"].get("enableInTreeAutoscaling"):

@@ -152,3 +152,11 @@ def _telling(status: Object) -> Any:
 def suspend_owns(status: Object) -> bool:
     """Return whether suspending is all that a pass may do."""
     return is_true(status, "Suspending") or is_true(status, "Suspended")
+
+
+def rests(status: Object) -> bool:
+    """Return whether a RayService is ready, with one cluster whose applications all run."""
+    applications = (status.get(ACTIVE) or {}).get("applicationStatuses") or {}
+    runs = [item.get("status") == "RUNNING" for item in applications.values()]
+    upgrades = bool(cluster_name(status, PENDING))
+    return is_true(status, "Ready") and not upgrades and bool(runs) and all(runs)

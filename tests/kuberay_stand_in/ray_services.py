@@ -65,7 +65,8 @@ class RayServices:
         if told.suspend_owns(status):
             return None if is_true(before, "Suspended") else self._settings.delay
         await self._serve_and_tell(ray_service)
-        return self._settings.delay
+        rests = told.rests(ray_service["status"]) and not left
+        return self._settings.delay_at_rest if rests else self._settings.delay
 
     async def _take(self, ray_service: Object) -> None:
         ray_service["metadata"].setdefault("finalizers", []).append(FINALIZER)

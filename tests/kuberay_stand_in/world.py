@@ -20,11 +20,13 @@ class Settings:
 
     Attributes:
         delay: Seconds from one pass over an object to the next; KubeRay's is 2.
+        delay_at_rest: The same for a RayService that is ready and serves what it should.
         deletion_delay: Seconds that a cluster outlives its replacement, where the RayService does
             not say; KubeRay's is 60.
     """
 
     delay: float
+    delay_at_rest: float
     deletion_delay: float
 
 
