@@ -258,6 +258,8 @@ class LeaderElector:
         try:
             async with asyncio.timeout(seconds):
                 await self._attempt()
+        except (AlreadyExists, Conflict) as error:
+            logger.debug("another was first at the lease %s: %s", self._lease_name, error)
         except (KubeError, TimeoutError) as error:
             self._tell(logging.WARNING, f"the lease {self._lease_name}: {_text(error)}")
 

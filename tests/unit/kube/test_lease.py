@@ -354,7 +354,7 @@ async def _random_story(seed: int) -> None:
 
 def _restart_ended(cluster: Cluster, chance: random.Random) -> None:
     for process in [each for each in cluster.processes if each.lives and each.ended]:
-        process.lives = False
+        process.kill()
         _start(cluster, f"{process.identity}+", chance)
 
 
