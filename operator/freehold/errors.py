@@ -6,7 +6,8 @@
     ├── MachineUnfit        4   this machine lacks something: a port, memory, devices, a compiler
     ├── WeightsUnavailable  5   the model cannot be had: missing file, gated, no network
     ├── EngineFailed        6   the engine did not come up, or stopped answering
-    └── RayUnavailable      7   Ray did not start, or the given Ray cannot be used
+    ├── RayUnavailable      7   Ray did not start, or the given Ray cannot be used
+    └── ClusterUnreachable  8   no Kubernetes cluster is configured
 
 Code 1 is for what nobody foresaw, 130 for Ctrl-C before anything was ready.
 """
@@ -60,3 +61,9 @@ class RayUnavailable(FreeholdError):
     """Ray did not start, or the Ray that was given cannot be used."""
 
     exit_code = 7
+
+
+class ClusterUnreachable(FreeholdError):
+    """No Kubernetes cluster is configured."""
+
+    exit_code = 8

@@ -53,16 +53,21 @@ class ModelEndpoints:
             return f"{url} answered {answer.status}: {text.strip()[:_TOLD]}"
         return "" if '"choices"' in text else f"{url} answered without a choice: {text[:_TOLD]}"
 
-    async def serve_details(self, head: str, namespace: str) -> Mapping[str, Any] | None:
+    async def serve_details(
+        self, head: str, namespace: str, token: str
+    ) -> Mapping[str, Any] | None:
         """Return what Serve says of its applications, or None where it does not answer.
 
         Args:
             head: Name of the head's Service.
             namespace: Its namespace.
+            token: Ray's token.
         """
         url = f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
+        headers = {"Authorization": f"Bearer {token}"}
+        asking = self._session.get(url, headers=headers, timeout=_DETAILS_TIMEOUT)
         try:
-            async with self._session.get(url, timeout=_DETAILS_TIMEOUT) as answer:
+            async with asking as answer:
                 found = await answer.json() if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None

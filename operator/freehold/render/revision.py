@@ -25,7 +25,7 @@ from typing import Any
 
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import API_VERSION, MODEL_LABEL, child_labels
+from freehold.api.names import API_VERSION, MODEL_LABEL, REVISION_ANNOTATION, child_labels
 from freehold.plan.canonical import digest
 from freehold.plan.plan import Plan
 from freehold.plan.rollout import Decided, SpecParts
@@ -200,6 +200,7 @@ def objects_of(
     *,
     owner_uid: str | None = None,
     ray_cluster: str | None = None,
+    revision: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the objects in the order in which they are applied.
 
@@ -208,6 +209,8 @@ def objects_of(
         numbers: What the user decides without a new revision.
         owner_uid: The ModelDeployment's uid; None for objects to look at.
         ray_cluster: The RayCluster that serves; None before there is one.
+        revision: Its name, which the children bear: where only a field is gone between two
+            revisions, that tells their children apart. An archive is many revisions' own.
     """
     result = []
     for item in frozen.objects:
@@ -216,6 +219,8 @@ def objects_of(
             item = with_numbers(item, numbers, frozen.deployment, group)
         elif item["kind"] == "Service":
             item = leading_to(dict(item), ray_cluster)
+        if revision is not None and item["kind"] != "ConfigMap":
+            item = _annotated(item, revision)
         result.append(_owned(item, owner_uid))
     return result
 
@@ -279,6 +284,11 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
         and isinstance(objects, list)
         and [_mapping(it).get("kind") for it in objects] == ["ConfigMap", "Service", "RayService"]
     )
+
+
+def _annotated(item: Mapping[str, Any], revision: str) -> dict[str, Any]:
+    metadata = {**item["metadata"], "annotations": {REVISION_ANNOTATION: revision}}
+    return {**item, "metadata": metadata}
 
 
 def _owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:

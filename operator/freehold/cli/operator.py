@@ -1,0 +1,101 @@
+"""``freehold operator``: looks after the ModelDeployments of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+from kubernetes.aio.config import ConfigException
+
+from freehold.controller import logs
+from freehold.controller.install_key import read_install_key
+from freehold.controller.operator import Settings
+from freehold.controller.process import Process
+from freehold.errors import ClusterUnreachable
+from freehold.kube.lease import new_identity
+
+
+@click.command(
+    epilog="""
+    Inside a cluster it uses the pod's service account, elsewhere what kubectl would use. The chart
+    in charts/freehold installs it with the rights that it needs and no more.
+
+    Exit codes: 0 told to stop, 1 lost its lease, 8 no cluster is configured.
+    """
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Namespace to look after; repeat it for several. Default: all.",
+)
+@click.option(
+    "--lease-namespace",
+    envvar="POD_NAMESPACE",
+    help="Namespace of the lease by which one of several operators leads. Also POD_NAMESPACE.",
+)
+@click.option(
+    "--install-key-file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File with 32 random bytes or more that are this installation's own; tokens of Ray "
+    "clusters are derived from them.",
+)
+@click.option("--no-leader-election", is_flag=True, help="Lead without a lease.")
+@click.option("--pod-name", envvar="POD_NAME", hidden=True)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of /metrics, /healthz and /readyz; 0 for a free one.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Models to look at at once.",
+)
+@click.option(
+    "--image-registry",
+    help="Registry that the built-in classes' images come from, in place of their own.",
+)
+@click.option(
+    "--log-format", type=click.Choice(logs.LOG_FORMATS), default="text", show_default=True
+)
+def operator(
+    namespaces: tuple[str, ...],
+    lease_namespace: str | None,
+    install_key_file: Path,
+    no_leader_election: bool,
+    pod_name: str | None,
+    metrics_port: int,
+    workers: int,
+    image_registry: str | None,
+    log_format: Literal["json", "text"],
+) -> None:
+    """Look after the ModelDeployments of a cluster."""
+    if lease_namespace is None and not no_leader_election:
+        raise click.UsageError(
+            "where is the lease? Give --lease-namespace, or --no-leader-election where no other "
+            "operator can run."
+        )
+    logs.configure(log_format)
+    identity = new_identity(pod_name or socket.gethostname())
+    key = read_install_key(install_key_file)
+    settings = Settings(key, namespaces, workers, image_registry, instance=identity)
+    process = Process(
+        settings, None if no_leader_election else lease_namespace, identity, metrics_port
+    )
+    try:
+        code = asyncio.run(process.run())
+    except ConfigException as error:
+        raise ClusterUnreachable(
+            f"no cluster is configured ({error}); run it inside a cluster, or set KUBECONFIG"
+        ) from error
+    sys.exit(code)

@@ -1,0 +1,214 @@
+"""Writing what was decided: the revision first, then the children, then what is no longer used.
+
+A revision that stands and children that do not is what a killed operator leaves, and what the next
+pass completes; the other way round it would decide a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from freehold.api import conditions as api
+from freehold.controller.cache import Cache
+from freehold.controller.decide import Decision
+from freehold.controller.gather import Seen
+from freehold.controller.install_key import InstallKey
+from freehold.kube.children import ForeignChild, Written, write_child
+from freehold.kube.client import KubeClient, Object
+from freehold.kube.errors import AlreadyExists, Denied, Invalid, KindMissing, NotFound
+from freehold.kube.resources import (
+    BY_KIND,
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    RAY_CLUSTERS,
+    SECRETS,
+    Resource,
+)
+from freehold.render.change import change, ray_cluster_bounds_patch
+from freehold.status.outcome import Finding
+
+# Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
+_HISTORY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOut:
+    """What became of the children.
+
+    Attributes:
+        changed: Whether anything was written that Ray or KubeRay now has to take up.
+        refused: What keeps a child from being written.
+        waits_for: The cluster that must be gone before a new one is made; "" for none.
+    """
+
+    changed: bool = False
+    refused: Finding | None = None
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes children.
+
+    Attributes:
+        client: The API server.
+        cache: Is told of what was written, so that the next pass knows it.
+        key: What the models' tokens are derived from.
+    """
+
+    client: KubeClient
+    cache: Cache
+    key: InstallKey
+    _has_token: set[str] = field(default_factory=set)
+
+    async def decide(self, seen: Seen, decision: Decision) -> None:
+        """Write the revision that was decided on, or its new place in the history.
+
+        Raises:
+            KubeError: It could not be written.
+        """
+        revision = decision.revision
+        if decision.new is not None:
+            try:
+                made = await self.client.create(CONTROLLER_REVISIONS, decision.new)
+            except AlreadyExists:
+                place = (seen.key.namespace, decision.new["metadata"]["name"])
+                made = await self.client.get(CONTROLLER_REVISIONS, *place)
+            self.cache.seen(CONTROLLER_REVISIONS, made)
+        elif decision.number is not None and revision is not None:
+            operations = [
+                {"op": "test", "path": "/revision", "value": revision.number},
+                {"op": "replace", "path": "/revision", "value": decision.number},
+            ]
+            place = (seen.key.namespace, revision.name)
+            self.cache.seen(
+                CONTROLLER_REVISIONS,
+                await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
+            )
+
+    async def carry_out(
+        self, seen: Seen, desired: Iterable[Object], *, recreate: bool, kuberay: bool
+    ) -> CarriedOut:
+        """Make the children what they should be.
+
+        Args:
+            seen: What is there.
+            desired: The children, in the order of application.
+            recreate: Whether a cluster that must be another one is deleted first.
+            kuberay: Whether the API server knows RayService.
+
+        Raises:
+            KubeError: The cluster must act; what was written stands.
+        """
+        changed, waits_for = False, ""
+        await self._give_token(seen)
+        for child in desired:
+            if child["kind"] == "RayService" and not kuberay:
+                continue
+            try:
+                written = await self._write(seen, child)
+            except (Invalid, Denied) as error:
+                return CarriedOut(changed, Finding(api.CHILD_REFUSED, _refused(child, str(error))))
+            if isinstance(written, ForeignChild):
+                return CarriedOut(changed, Finding(api.CHILD_NOT_OURS, _foreign(written)))
+            if child["kind"] == "RayService":
+                changed = written is not Written.NOTHING
+                waits_for = await self._clusters(seen, child, recreate)
+        return CarriedOut(changed, waits_for=waits_for)
+
+    async def prune(self, seen: Seen, in_use: Iterable[str]) -> None:
+        """Delete old revisions, and archives that no revision uses.
+
+        Args:
+            seen: What is there.
+            in_use: Names of the revisions that are in use.
+        """
+        used = {name for name in in_use if name}
+        kept = [it for it in seen.revisions if it.name in used]
+        others = [it for it in seen.revisions if it.name not in used]
+        kept += others[-_HISTORY:]
+        for revision in others[:-_HISTORY]:
+            await self._delete(seen, CONTROLLER_REVISIONS, revision.name)
+        if not kept:
+            return
+        archives = {revision.config_map for revision in kept}
+        for kind, name in seen.children:
+            if kind == CONFIG_MAPS.kind and name not in archives:
+                await self._delete(seen, CONFIG_MAPS, name)
+
+    async def _give_token(self, seen: Seen) -> None:
+        """Make the Secret with the token of the model's Ray clusters, once for each process.
+
+        Whether it is there cannot be read; that it is, is what the API server answers.
+        """
+        if seen.uid in self._has_token:
+            return
+        secret = self.key.ray_token_secret(seen.key.name, seen.key.namespace, seen.uid)
+        with contextlib.suppress(AlreadyExists):
+            await self.client.create(SECRETS, secret)
+        self._has_token.add(seen.uid)
+
+    async def _write(self, seen: Seen, child: Object) -> Written | ForeignChild:
+        resource = BY_KIND[child["kind"]]
+        live = seen.children.get((child["kind"], child["metadata"]["name"]))
+        written, now = await write_child(self.client, child, live, seen.uid)
+        if now is not None:
+            self.cache.seen(resource, now)
+        return written
+
+    async def _clusters(self, seen: Seen, service: Object, recreate: bool) -> str:
+        """Bring the replica bounds to the live clusters, and delete one that must be another.
+
+        KubeRay gives the bounds to new clusters only, and with the strategy None builds none while
+        there is an old one.
+        """
+        waits_for = ""
+        config = service["spec"]["rayClusterConfig"]
+        for cluster in seen.clusters:
+            if service["spec"]["suspend"] or cluster["metadata"].get("deletionTimestamp"):
+                continue
+            name = cluster["metadata"]["name"]
+            if recreate and _is_another(service, cluster):
+                uid = cluster["metadata"]["uid"]
+                await self.client.delete(RAY_CLUSTERS, seen.key.namespace, name, uid)
+                waits_for = name
+                continue
+            operations = ray_cluster_bounds_patch(config["workerGroupSpecs"], cluster)
+            if operations:
+                place = (seen.key.namespace, name)
+                self.cache.seen(
+                    RAY_CLUSTERS, await self.client.patch_json(RAY_CLUSTERS, *place, operations)
+                )
+        return waits_for
+
+    async def _delete(self, seen: Seen, resource: Resource, name: str) -> None:
+        body = self.cache.get(resource, (seen.key.namespace, name))
+        if body is None:
+            return
+        try:
+            uid = body["metadata"]["uid"]
+            await self.client.delete(resource, seen.key.namespace, name, uid)
+        except (NotFound, KindMissing):
+            pass
+        self.cache.gone(resource, body["metadata"])
+
+
+def _is_another(service: Object, cluster: Mapping[str, Any]) -> bool:
+    """Tell whether a live cluster is not the one that the RayService describes now."""
+    live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}
+    return change(service, live).kind == "NewCluster"
+
+
+def _refused(child: Object, message: str) -> str:
+    name = child["metadata"]["name"]
+    return f"The API server refuses the {child['kind']} {name}: {message}"
+
+
+def _foreign(child: ForeignChild) -> str:
+    return (
+        f"A {child.kind} named {child.name} is there already and belongs to {child.owner}. "
+        "Rename the ModelDeployment, or delete that object if nobody needs it."
+    )

@@ -1,0 +1,206 @@
+"""What a model is to be: the revision that stands, a new one, or why there can be none.
+
+This is where the pure parts meet: rollout (is anything to be decided?), planning for the cluster,
+rendering, freezing. Only the model's source may be asked, and only for a rollout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from freehold.api import conditions as api
+from freehold.api.faults import Fault
+from freehold.api.manifest import parse_object
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.cluster_plan import Refusal, plan_on_cluster, refusal
+from freehold.compose import Planned, check_arguments
+from freehold.controller.commits import Commits
+from freehold.controller.gather import Seen
+from freehold.controller.queue import Key
+from freehold.controller.served_names import ServedNames
+from freehold.controller.world import World
+from freehold.kube.client import Object
+from freehold.plan.plan import NoPlan, Plan
+from freehold.plan.rollout import Keep, Rescale, Return, RollOut, SpecParts, decide, spec_parts
+from freehold.render.revision import Frozen, Revision, freeze, frozen_of, read_revision, rescaled
+from freehold.serving_archive import serving_archive
+from freehold.status.outcome import Finding
+from freehold.status.plan_status import plan_status
+from freehold.status.refusal import refusal_of_faults
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a model is to be.
+
+    Attributes:
+        model: The model as parsed; None where it cannot be.
+        revision: The revision whose objects are to be there; None where there is none.
+        new: That revision as it is still to be written.
+        number: The place that it is to have in the history, where it has another one.
+        refused: Why the present spec cannot be carried out; the revision is then the last one.
+    """
+
+    model: ModelDeployment | None
+    revision: Revision | None
+    new: Object | None = None
+    number: int | None = None
+    refused: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Decides for one model at a time.
+
+    Attributes:
+        world: Classes and nodes.
+        commits: What branches of the hub mean.
+        names: Who holds which served name.
+        archive: The code that runs inside Ray.
+    """
+
+    world: World
+    commits: Commits
+    names: ServedNames
+    archive: bytes = field(default_factory=serving_archive)
+
+    async def decide(self, seen: Seen, serves: bool) -> Decision:
+        """Return what a model is to be.
+
+        Args:
+            seen: The model.
+            serves: Whether it serves, so that its candidate stays.
+        """
+        model, faults = parse_object(seen.model)
+        if not isinstance(model, ModelDeployment):
+            return Decision(None, seen.newest, refused=refusal_of_faults(faults))
+        parts = spec_parts(seen.model["spec"])
+        gone = not serves and await self._hardware_is_gone(model, seen)
+        match decide(parts, [it.decided for it in seen.revisions], hardware_gone=gone):
+            case Keep(name):
+                return Decision(model, seen.revision(name))
+            case Return(name):
+                return Decision(model, seen.revision(name), number=_next_number(seen))
+            case Rescale(name):
+                former = seen.revision(name)
+                assert former is not None, "a decision names what it was given"
+                return _new(model, seen, rescaled(former.frozen, model, parts))
+            case RollOut(_, prefer):
+                found = await self._roll_out(model, seen, parts, prefer)
+                if isinstance(found, Finding):
+                    return Decision(model, seen.newest, refused=found)
+                return _new(model, seen, found)
+        raise AssertionError("every kind of decision is taken above")
+
+    async def _roll_out(
+        self, model: ModelDeployment, seen: Seen, parts: SpecParts, prefer: str | None
+    ) -> Frozen | Finding:
+        """Plan and render anew, or return why that cannot be."""
+        holder = self.names.holder(seen.key)
+        if holder != seen.key:
+            return Finding(api.SERVED_NAME_TAKEN, _taken(model, holder))
+        faults = check_arguments(model)
+        if faults:
+            return refusal_of_faults(faults)
+        planned = await self._plan(model, prefer)
+        if isinstance(planned, Finding):
+            return planned
+        plan = planned.answer
+        assert isinstance(plan, Plan), "refusals are findings"
+        frozen = frozen_of(
+            model,
+            plan,
+            parts,
+            plan_status(plan).model_dump(mode="json", by_alias=True, exclude_none=True),
+            namespace=seen.key.namespace,
+            archive=self.archive,
+            commit=await self.commits.commit_of(model.spec.model),
+        )
+        return refusal_of_faults([frozen]) if isinstance(frozen, Fault) else frozen
+
+    async def _plan(self, model: ModelDeployment, prefer: str | None) -> Planned | Finding:
+        world = self.world
+        arguments: dict[str, Any] = {"prefer": prefer}
+        places = (model, world.catalog, world.hardware)
+        if _is_known(model, world):
+            planned = plan_on_cluster(*places, **arguments)
+        else:
+            # the hub takes its time, and nobody else shall wait for it
+            planned = await asyncio.to_thread(plan_on_cluster, *places, **arguments)
+        if isinstance(planned, tuple):
+            return refusal_of_faults(planned)
+        if isinstance(planned.answer, NoPlan):
+            return _refused(refusal(planned, world.catalog, world.hardware))
+        if planned.described.gated and model.spec.model.credentials is None:
+            return Finding(api.GATED_MODEL, _gated(model))
+        return planned
+
+    async def _hardware_is_gone(self, model: ModelDeployment, seen: Seen) -> bool:
+        """Tell whether a model that does not serve had better be placed elsewhere.
+
+        Only where another candidate can be had and the chosen one can not.
+        """
+        newest = seen.newest
+        if newest is None or model.spec.suspend or not _is_known(model, self.world):
+            return False
+        chosen = newest.decided.candidate
+        planned = await self._plan(model, chosen)
+        return not isinstance(planned, Finding) and _candidate(planned) != chosen
+
+
+_BY_WORD = {
+    "NoHardware": api.NO_HARDWARE,
+    "NoEngineImage": api.NO_ENGINE_IMAGE,
+    "DoesNotFit": api.NOTHING_FITS,
+}
+
+
+def _refused(found: Refusal) -> Finding:
+    return Finding(_BY_WORD[found.reason], found.message)
+
+
+def _candidate(planned: Planned) -> str:
+    assert isinstance(planned.answer, Plan), "refusals are findings"
+    return planned.answer.candidate
+
+
+def _is_known(model: ModelDeployment, world: World) -> bool:
+    """Tell whether the model can be described without asking its source."""
+    source = model.spec.model
+    scheme, _, location = source.source.partition("://")
+    known = scheme == "hf" and world.catalog.catalog.model(location) is not None
+    return source.architecture is not None or known or scheme != "hf"
+
+
+def _gated(model: ModelDeployment) -> str:
+    return (
+        f"{model.spec.model.source} is given out only to those who accepted its licence, and "
+        "spec.model.credentials names no Secret. Accept the licence on the hub, put the account's "
+        "token into a Secret of this namespace under the key HF_TOKEN, and name the Secret in "
+        "spec.model.credentials.secretRef."
+    )
+
+
+def _taken(model: ModelDeployment, holder: Key) -> str:
+    return (
+        f"The served name {model.served_name} belongs to the older ModelDeployment {holder}. "
+        "Give this one another spec.model.servedName."
+    )
+
+
+def _new(model: ModelDeployment, seen: Seen, frozen: Frozen) -> Decision:
+    """Return the decision for a new revision, or for an old one with the same content."""
+    number = _next_number(seen)
+    raw = freeze(frozen, seen.key.name, seen.key.namespace, seen.uid, number)
+    known = seen.revision(raw["metadata"]["name"])
+    if known is not None:
+        return Decision(model, known, number=number)
+    revision = read_revision(raw)
+    assert isinstance(revision, Revision), "what is frozen can be read"
+    return Decision(model, revision, new=raw)
+
+
+def _next_number(seen: Seen) -> int:
+    return seen.newest.number + 1 if seen.newest else 1

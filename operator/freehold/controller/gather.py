@@ -1,0 +1,120 @@
+"""What a pass begins with: everything the cache knows of one model, read but not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from freehold.api.faults import Fault
+from freehold.controller.cache import Cache
+from freehold.controller.queue import Key
+from freehold.kube.client import Object
+from freehold.kube.resources import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    RAY_CLUSTERS,
+    RAY_SERVICES,
+    SERVICES,
+)
+from freehold.render.revision import Revision, read_revision
+from freehold.status.pod_state import PodState, read_pod
+from freehold.status.raw import instant
+from freehold.status.ray_cluster_state import RayClusterState, read_ray_cluster
+from freehold.status.ray_service_state import RayServiceState, read_ray_service
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A model and what it owns, as it was seen last.
+
+    Attributes:
+        key: Its key.
+        model: The ModelDeployment.
+        version: Its resource version.
+        revisions: Its revisions that can be read, oldest first.
+        born: When each revision was made, by its name.
+        children: ConfigMaps, Services and RayServices, by kind and name.
+        clusters: The RayClusters as they are.
+        ray_service: Our RayService.
+        ray_clusters: Its RayClusters.
+        pods: The model's pods.
+    """
+
+    key: Key
+    model: Object
+    version: int
+    revisions: tuple[Revision, ...]
+    born: Mapping[str, datetime | None]
+    children: Mapping[tuple[str, str], Object]
+    clusters: tuple[Object, ...]
+    ray_service: RayServiceState | None
+    ray_clusters: tuple[RayClusterState, ...]
+    pods: tuple[PodState, ...]
+
+    @property
+    def uid(self) -> str:
+        """Return the model's uid."""
+        return str(self.model["metadata"]["uid"])
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """Return the status as it was written last."""
+        return self.model.get("status") or {}
+
+    @property
+    def newest(self) -> Revision | None:
+        """Return the revision that is wanted, if there is one."""
+        return self.revisions[-1] if self.revisions else None
+
+    def revision(self, name: str) -> Revision | None:
+        """Return the revision of a name."""
+        return next((it for it in self.revisions if it.name == name), None)
+
+
+def gather(cache: Cache, key: Key) -> Seen | None:
+    """Return what is known of a model, or None where it is gone."""
+    model = cache.get(MODEL_DEPLOYMENTS, key)
+    if model is None:
+        return None
+    uid = model["metadata"]["uid"]
+    held = _owned(cache.of_model(CONTROLLER_REVISIONS, key), uid)
+    read = [it for raw in held if not isinstance(it := read_revision(raw), Fault)]
+    kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES)
+    children = {
+        (resource.kind, body["metadata"]["name"]): body
+        for resource in kinds
+        for body in cache.of_model(resource, key)
+    }
+    service = children.get(("RayService", key.name))
+    ours = service is not None and bool(_owned([service], uid))
+    clusters = _owned(
+        cache.of_model(RAY_CLUSTERS, key), service["metadata"]["uid"] if ours and service else ""
+    )
+    return Seen(
+        key=key,
+        model=model,
+        version=cache.version(MODEL_DEPLOYMENTS, key),
+        revisions=tuple(sorted(read, key=lambda it: it.number)),
+        born={
+            raw["metadata"]["name"]: instant(raw["metadata"].get("creationTimestamp", ""))
+            for raw in held
+        },
+        children=children,
+        clusters=tuple(clusters),
+        ray_service=read_ray_service(service) if ours and service else None,
+        ray_clusters=tuple(read_ray_cluster(raw) for raw in clusters),
+        pods=tuple(read_pod(raw) for raw in cache.of_model(PODS, key)),
+    )
+
+
+def _owned(bodies: Iterable[Object], uid: str) -> list[Object]:
+    """Return the objects that belong to the one with this uid."""
+    return [
+        body
+        for body in bodies
+        if any(it.get("uid") == uid for it in body["metadata"].get("ownerReferences") or [])
+    ]
