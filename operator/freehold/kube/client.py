@@ -91,8 +91,8 @@ class KubeClient:
             lease_seconds: For how long this process surely still leads; None to write always.
             observe: Is told of every request.
         """
+        self.configuration = configuration
         self._api = ApiClient(configuration)
-        self._host = configuration.host
         self._lease_seconds = lease_seconds
         self._observe = observe
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -180,7 +180,7 @@ class KubeClient:
         subresource: str = "",
     ) -> Object:
         """Send one request and return the object that answers it."""
-        url = f"{self._host}{path}"
+        url = f"{self.configuration.host}{path}"
         told = {key: value for key, value in (query or {}).items() if value}
         if told:
             url += f"?{urlencode(told)}"

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/operator_scale.py``."""
