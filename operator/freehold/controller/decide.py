@@ -24,7 +24,7 @@ from freehold.controller.world import World
 from freehold.kube.client import Object
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.rollout import Keep, Rescale, Return, RollOut, SpecParts, decide, spec_parts
-from freehold.render.revision import Frozen, Revision, freeze, frozen_of, read_revision, rescaled
+from freehold.render.revision import Frozen, Revision, freeze, frozen_of, rescaled
 from freehold.serving_archive import serving_archive
 from freehold.status.outcome import Finding
 from freehold.status.plan_status import plan_status
@@ -140,10 +140,12 @@ class Decider:
     async def _hardware_is_gone(self, model: ModelDeployment, seen: Seen) -> bool:
         """Tell whether a model that does not serve had better be placed elsewhere.
 
-        Only where another candidate can be had and the chosen one can not.
+        Only where its pods find no node, another candidate can be had and the chosen one can not.
         """
         newest = seen.newest
         if newest is None or model.spec.suspend or not _is_known(model, self.world):
+            return False
+        if not any(pod.unschedulable for pod in seen.pods):
             return False
         chosen = newest.decided.candidate
         planned = await self._plan(model, chosen)
@@ -197,8 +199,7 @@ def _new(model: ModelDeployment, seen: Seen, frozen: Frozen) -> Decision:
     known = seen.revision(raw["metadata"]["name"])
     if known is not None:
         return Decision(model, known, number=number)
-    revision = read_revision(raw)
-    assert isinstance(revision, Revision), "what is frozen can be read"
+    revision = Revision(raw["metadata"]["name"], seen.key.name, number, frozen)
     return Decision(model, revision, new=raw)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from freehold.api.faults import Fault
 from freehold.controller.cache import Cache
 from freehold.controller.queue import Key
 from freehold.kube.client import Object
@@ -75,14 +74,19 @@ class Seen:
         return next((it for it in self.revisions if it.name == name), None)
 
 
-def gather(cache: Cache, key: Key) -> Seen | None:
-    """Return what is known of a model, or None where it is gone."""
+def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
+    """Return what is known of a model, or None where it is gone.
+
+    Args:
+        cache: What was seen.
+        key: The model.
+        checked: Uids of revisions that were found whole; added to.
+    """
     model = cache.get(MODEL_DEPLOYMENTS, key)
     if model is None:
         return None
     uid = model["metadata"]["uid"]
     held = _owned(cache.of_model(CONTROLLER_REVISIONS, key), uid)
-    read = [it for raw in held if not isinstance(it := read_revision(raw), Fault)]
     kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES)
     children = {
         (resource.kind, body["metadata"]["name"]): body
@@ -98,7 +102,7 @@ def gather(cache: Cache, key: Key) -> Seen | None:
         key=key,
         model=model,
         version=cache.version(MODEL_DEPLOYMENTS, key),
-        revisions=tuple(sorted(read, key=lambda it: it.number)),
+        revisions=tuple(_revisions(held, checked)),
         born={
             raw["metadata"]["name"]: instant(raw["metadata"].get("creationTimestamp", ""))
             for raw in held
@@ -109,6 +113,18 @@ def gather(cache: Cache, key: Key) -> Seen | None:
         ray_clusters=tuple(read_ray_cluster(raw) for raw in clusters),
         pods=tuple(read_pod(raw) for raw in cache.of_model(PODS, key)),
     )
+
+
+def _revisions(held: Iterable[Object], checked: set[str]) -> list[Revision]:
+    """Return the revisions that can be read; their data never change, so they are checked once."""
+    found = []
+    for raw in held:
+        uid = raw["metadata"]["uid"]
+        revision = read_revision(raw, checked=uid in checked)
+        if isinstance(revision, Revision):
+            checked.add(uid)
+            found.append(revision)
+    return sorted(found, key=lambda it: it.number)
 
 
 def _owned(bodies: Iterable[Object], uid: str) -> list[Object]:

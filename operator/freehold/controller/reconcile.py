@@ -8,7 +8,7 @@ is written, and what is written is written so that the next pass goes on from it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +74,7 @@ class Reconciler:
         reporter: Writes statuses.
         kinds: Tells which kinds the API server knows.
         now: The present.
+        checked: Uids of revisions that were found whole.
     """
 
     client: KubeClient
@@ -84,6 +85,7 @@ class Reconciler:
     reporter: Reporter
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
+    checked: set[str] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Next:
         """Look at one model.
@@ -91,7 +93,7 @@ class Reconciler:
         Raises:
             NotLeading: Another process leads.
         """
-        seen = gather(self.cache, key)
+        seen = gather(self.cache, key, self.checked)
         if seen is None:
             return await self._left_behind(key)
         if seen.model["spec"].get("managedBy", OPERATOR) != OPERATOR:

@@ -225,10 +225,14 @@ def objects_of(
     return result
 
 
-def read_revision(raw: Mapping[str, Any]) -> Revision | Fault:
+def read_revision(raw: Mapping[str, Any], *, checked: bool = False) -> Revision | Fault:
     """Return what a ControllerRevision holds, or what is wrong with it.
 
     One whose data do not match its name was not written by us, or not whole.
+
+    Args:
+        raw: The object.
+        checked: Whether its data were compared with its name before; they never change.
     """
     metadata, data = _mapping(raw.get("metadata")), _mapping(raw.get("data"))
     name, model = metadata.get("name"), _mapping(metadata.get("labels")).get(MODEL_LABEL)
@@ -237,7 +241,7 @@ def read_revision(raw: Mapping[str, Any]) -> Revision | Fault:
     if data.get("format") != _FORMAT:
         found = f"format {data.get('format')!r}"
         return _unreadable(name, "data.format", found, f"{_FORMAT}, which this release writes")
-    if not _is_whole(data) or revision_name(model, data) != name:
+    if not checked and not (_is_whole(data) and revision_name(model, data) == name):
         return _unreadable(name, "data", "something that was changed", "what its name is made of")
     number = raw.get("revision")
     if not isinstance(number, int):
