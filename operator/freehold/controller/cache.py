@@ -66,14 +66,20 @@ class Cache:
         default_factory=lambda: defaultdict(set)
     )
 
-    def seen(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take an object as it is; an older view of it than the one at hand changes nothing."""
+    def seen(self, resource: Resource, body: Mapping[str, Any], *, ours: bool = False) -> None:
+        """Take an object as it is; an older view of it than the one at hand changes nothing.
+
+        Args:
+            resource: Its kind.
+            body: The object.
+            ours: Whether it is what we have just written, so that nobody needs to be told.
+        """
         place, new = _place(body["metadata"]), _snapshot(resource, body)
         old = self._objects[resource].get(place)
         if old is not None and old.version > new.version:
             return
         self._put(resource, place, new)
-        if old is None or (old.uid, old.packed) != (new.uid, new.packed):
+        if not ours and (old is None or (old.uid, old.packed) != (new.uid, new.packed)):
             self.on_change(resource, old, new)
 
     def gone(self, resource: Resource, metadata: Mapping[str, Any]) -> None:

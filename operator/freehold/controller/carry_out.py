@@ -77,7 +77,7 @@ class Writer:
             except AlreadyExists:
                 place = (seen.key.namespace, decision.new["metadata"]["name"])
                 made = await self.client.get(CONTROLLER_REVISIONS, *place)
-            self.cache.seen(CONTROLLER_REVISIONS, made)
+            self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
         elif decision.number is not None and revision is not None:
             operations = [
                 {"op": "test", "path": "/revision", "value": revision.number},
@@ -87,6 +87,7 @@ class Writer:
             self.cache.seen(
                 CONTROLLER_REVISIONS,
                 await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
+                ours=True,
             )
 
     async def carry_out(
@@ -156,7 +157,7 @@ class Writer:
         live = seen.children.get((child["kind"], child["metadata"]["name"]))
         written, now = await write_child(self.client, child, live, seen.uid)
         if now is not None:
-            self.cache.seen(resource, now)
+            self.cache.seen(resource, now, ours=True)
         return written
 
     async def _clusters(self, seen: Seen, service: Object, recreate: bool) -> str:
@@ -179,9 +180,8 @@ class Writer:
             operations = ray_cluster_bounds_patch(config["workerGroupSpecs"], cluster)
             if operations:
                 place = (seen.key.namespace, name)
-                self.cache.seen(
-                    RAY_CLUSTERS, await self.client.patch_json(RAY_CLUSTERS, *place, operations)
-                )
+                patched = await self.client.patch_json(RAY_CLUSTERS, *place, operations)
+                self.cache.seen(RAY_CLUSTERS, patched, ours=True)
         return waits_for
 
     async def _delete(self, seen: Seen, resource: Resource, name: str) -> None:

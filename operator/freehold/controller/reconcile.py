@@ -125,6 +125,7 @@ class Reconciler:
             await self._report(seen, outcome)
         await self.writer.decide(seen, decision)
         done = await self._carry_out(seen, desired, decision.model)
+        seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
         outcome = await self._observed(seen, _with_done(outcome, done), decision.revision)
         if not done.changed and done.refused is None and rolled_out(outcome):
             outcome = replace(outcome, current_revision=outcome.update_revision, rollout=None)
