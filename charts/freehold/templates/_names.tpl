@@ -52,3 +52,8 @@ annotations:
 {{- if .digest }}{{ $name }}@{{ .digest }}{{ else }}{{ $name }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Name of the Secret with the installation's key. */}}
+{{- define "freehold.installKeySecret" -}}
+{{ .Values.installKey.existingSecret | default (printf "%s-install-key" (include "freehold.fullname" .)) }}
+{{- end -}}

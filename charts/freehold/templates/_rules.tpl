@@ -1,6 +1,6 @@
 {{/*
-Rules of the operator, each of which a test removes to see what fails. Secrets are not among them:
-it hands references to pods and reads none.
+Rules of the operator, each of which a test removes to see what fails. It makes Secrets and reads
+none: what is in them follows from the installation's key, and others' it hands to pods by name.
 */}}
 
 {{/* In every namespace that it watches. */}}
@@ -27,6 +27,9 @@ it hands references to pods and reads none.
   resources: [services]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
 - apiGroups: [events.k8s.io]
@@ -44,8 +47,16 @@ it hands references to pods and reads none.
   verbs: [list, watch]
 {{- end -}}
 
-{{/* In its own namespace: the Lease that says which pod works. A create cannot be held to a name. */}}
+{{/*
+In its own namespace: the Lease that says which pod works, and the Secret with the installation's
+key. A create cannot be held to a name.
+*/}}
 {{- define "freehold.leaseRules" -}}
+{{- if .Values.watchNamespaces }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+{{- end }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]

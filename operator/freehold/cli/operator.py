@@ -12,7 +12,6 @@ import click
 from kubernetes.aio.config import ConfigException
 
 from freehold.controller import logs
-from freehold.controller.install_key import read_install_key
 from freehold.controller.operator import Settings
 from freehold.controller.process import Process
 from freehold.errors import ClusterUnreachable
@@ -45,6 +44,10 @@ from freehold.kube.lease import new_identity
     help="File with 32 random bytes or more that are this installation's own; tokens of Ray "
     "clusters are derived from them.",
 )
+@click.option(
+    "--install-key-secret",
+    help="Secret that is mounted there, in the lease's namespace; made where it is missing.",
+)
 @click.option("--no-leader-election", is_flag=True, help="Lead without a lease.")
 @click.option("--pod-name", envvar="POD_NAME", hidden=True)
 @click.option(
@@ -72,6 +75,7 @@ def operator(
     namespaces: tuple[str, ...],
     lease_namespace: str | None,
     install_key_file: Path,
+    install_key_secret: str | None,
     no_leader_election: bool,
     pod_name: str | None,
     metrics_port: int,
@@ -87,10 +91,13 @@ def operator(
         )
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
-    key = read_install_key(install_key_file)
-    settings = Settings(key, namespaces, workers, image_registry, instance=identity)
     process = Process(
-        settings, None if no_leader_election else lease_namespace, identity, metrics_port
+        settings=Settings(namespaces, workers, image_registry, instance=identity),
+        key_file=install_key_file,
+        key_secret=install_key_secret,
+        lease_namespace=None if no_leader_election else lease_namespace,
+        identity=identity,
+        metrics_port=metrics_port,
     )
     try:
         code = asyncio.run(process.run())

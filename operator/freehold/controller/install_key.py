@@ -7,20 +7,32 @@ nobody needs the right to read Secrets.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
+import logging
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freehold.api.names import child_labels
+from freehold.api.names import MANAGED_BY, MANAGED_BY_LABEL, child_labels
 from freehold.errors import MachineUnfit
+from freehold.kube.client import KubeClient
+from freehold.kube.errors import AlreadyExists
+from freehold.kube.resources import SECRETS
 from freehold.render.ray_service import token_secret_name
 from freehold.render.revision import owner_reference
 
 _LEAST_BYTES = 32
+_LOOK_S = 1.0
+# Name of the key in its Secret, and so of the file.
+INSTALL_KEY = "install-key"
 # KubeRay's name for the entry.
 _ENTRY = "auth_token"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,6 +61,33 @@ class InstallKey:
         }
 
 
+async def wait_for_install_key(
+    client: KubeClient, path: Path, secret: tuple[str, str] | None
+) -> InstallKey:
+    """Return the key of this installation, once the file with it is there.
+
+    The Secret behind the file is made where it is missing: a chart that made it would make another
+    one whenever it is rendered without a cluster to look into. The kubelet mounts it within a
+    minute or two.
+
+    Args:
+        client: The API server.
+        path: The file.
+        secret: Namespace and name of the Secret that is mounted there; None to make none.
+
+    Raises:
+        MachineUnfit: The file is not there and nobody makes it, or holds no key.
+        KubeError: The Secret cannot be made.
+    """
+    if secret is not None and not path.exists():
+        with contextlib.suppress(AlreadyExists):
+            await client.create(SECRETS, _fresh(*secret))
+        _log.info("waiting for the Secret %s/%s to be mounted at %s", *secret, path)
+        while not path.exists():
+            await asyncio.sleep(_LOOK_S)
+    return read_install_key(path)
+
+
 def read_install_key(path: Path) -> InstallKey:
     """Return the key that a file holds.
 
@@ -67,3 +106,18 @@ def read_install_key(path: Path) -> InstallKey:
             f"the install key {path} has {len(key)} bytes; it needs {_LEAST_BYTES} or more"
         )
     return InstallKey(key)
+
+
+def _fresh(namespace: str, name: str) -> dict[str, Any]:
+    """Return a Secret with a key that nobody knows."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+        },
+        "immutable": True,
+        "stringData": {INSTALL_KEY: secrets.token_hex(_LEAST_BYTES)},
+    }

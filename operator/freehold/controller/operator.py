@@ -46,7 +46,6 @@ class Settings:
     """How an operator runs.
 
     Attributes:
-        key: What the tokens of Ray clusters are derived from.
         namespaces: Namespaces whose models are looked after; none for all.
         workers: Passes at once.
         image_registry: Registry that the images of the built-in classes come from; None to leave
@@ -54,7 +53,6 @@ class Settings:
         instance: Name of this process, in Events.
     """
 
-    key: InstallKey
     namespaces: Collection[str] = ()
     workers: int = 8
     image_registry: str | None = None
@@ -70,6 +68,7 @@ class Operator:
         configuration: Configuration,
         endpoints: ModelEndpoints,
         metrics: Metrics,
+        key: InstallKey,
         settings: Settings,
     ) -> None:
         """Put the parts together; nothing is read or written yet."""
@@ -86,8 +85,8 @@ class Operator:
             client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), self._names),
-            writer=Writer(client, self._cache, settings.key),
-            observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), settings.key),
+            writer=Writer(client, self._cache, key),
+            observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), key),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),

@@ -11,11 +11,13 @@ import contextlib
 import logging
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from freehold import __version__
 from freehold.controller.health import HealthServer, Phase, able_to_lead, not_older
+from freehold.controller.install_key import InstallKey, wait_for_install_key
 from freehold.controller.metrics import Metrics
 from freehold.controller.operator import Operator, Settings
 from freehold.controller.until_stopped import Stopped, until_stopped
@@ -37,6 +39,9 @@ class Process:
 
     Attributes:
         settings: How it runs.
+        key_file: File with the installation's key.
+        key_secret: Name of the Secret that is mounted there, in the lease's namespace, to be made
+            where it is missing; None to make none.
         lease_namespace: Namespace of the lease; None to lead without one.
         identity: Name of this process in the lease.
         metrics_port: Port of metrics and probes; 0 for a free one.
@@ -44,6 +49,8 @@ class Process:
     """
 
     settings: Settings
+    key_file: Path
+    key_secret: str | None
     lease_namespace: str | None
     identity: str
     metrics_port: int
@@ -70,11 +77,20 @@ class Process:
             )
             await stack.enter_async_context(client)
             endpoints = await stack.enter_async_context(ModelEndpoints())
-            operator = Operator(client, configuration, endpoints, metrics, self.settings)
+            try:
+                key = await until_stopped(stop, self._key(leasing))
+            except Stopped:
+                return 0
+            operator = Operator(client, configuration, endpoints, metrics, key, self.settings)
             operator.informers.take_signals = lambda: _stop_on_signals(stop)
             metrics.read_leader(lambda: self._leads(elector))
             await stack.enter_async_context(self._health(registry, operator))
             return await self._lead(elector, operator, stop)
+
+    async def _key(self, client: KubeClient) -> InstallKey:
+        named = self.key_secret is not None and self.lease_namespace is not None
+        secret = (self.lease_namespace or "", self.key_secret or "") if named else None
+        return await wait_for_install_key(client, self.key_file, secret)
 
     async def _lead(
         self, elector: LeaderElector | None, operator: Operator, stop: asyncio.Event
