@@ -220,11 +220,14 @@ class LeaderElector:
     async def release(self) -> None:
         """Give the Lease up, if it names us, so that another one need not wait.
 
-        Call it when ``renew()`` is cancelled and every write has been answered: one that was cut
-        off may still be carried out, so then let the Lease run out instead. From here on
-        ``remaining()`` is 0.0. Where the API server does not answer, the Lease runs out too.
+        Call it when ``renew()`` is cancelled and every write has been answered; from here on
+        ``remaining()`` is 0.0. A Lease that ran out on us is left alone: what the fence cut off
+        then may still be carried out. Where the API server does not answer, it runs out too.
         """
+        ran_out = self._held_until != _NEVER and self.remaining() == 0
         self._held_until = _NEVER
+        if ran_out:
+            return
         try:
             async with asyncio.timeout(self._timing.request_timeout):
                 while not await self._gave_up():

@@ -282,6 +282,34 @@ def test_giving_up_leaves_a_lease_that_another_holds_alone() -> None:
     run(story())
 
 
+def test_a_lease_that_ran_out_is_not_given_up_since_a_write_may_still_arrive() -> None:
+    async def story() -> None:
+        cluster, a, b = await two()
+        b.kill()
+        a.pause()
+        await asyncio.sleep(TIMING.renew_deadline + 1)
+        await a.elector.release()
+        assert cluster.leases.holder == "a"
+        a.resume()
+
+    run(story())
+
+
+def test_who_is_told_to_end_while_its_first_answer_is_lost_gives_the_lease_up() -> None:
+    async def story() -> None:
+        cluster = Cluster()
+        a = cluster.start("a")
+        a.network.latency = 1.0
+        await asyncio.sleep(2.5)  # created there, and the answer on its way back
+        assert cluster.leases.holder == "a"
+        assert cluster.leading() == []
+        a.kill()
+        await a.elector.release()
+        assert cluster.leases.holder == ""
+
+    run(story())
+
+
 def test_giving_up_does_not_wait_for_an_api_server_that_hangs() -> None:
     async def story() -> None:
         _, a, _ = await two()
