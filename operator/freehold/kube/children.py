@@ -14,7 +14,7 @@ from typing import Any
 
 from freehold.api.names import FIELD_MANAGER
 from freehold.kube.client import KubeClient, Object
-from freehold.kube.errors import AlreadyExists
+from freehold.kube.errors import AlreadyExists, Conflict, Invalid
 from freehold.kube.resources import BY_KIND, Resource
 from freehold.render.change import owned_differs
 
@@ -72,8 +72,19 @@ async def write_child(
     if live["metadata"].get("deletionTimestamp") or not owned_differs(desired, live):
         return Written.NOTHING, None
     await _own_by_applying(client, resource, live)
-    meant = {**desired, "metadata": {**desired["metadata"], "uid": live["metadata"]["uid"]}}
-    return Written.APPLIED, await client.apply(resource, meant)
+    return Written.APPLIED, await _apply(client, resource, desired, live["metadata"]["uid"])
+
+
+async def _apply(client: KubeClient, resource: Resource, desired: Object, uid: str) -> Object:
+    """Apply a child to the very object with this uid."""
+    meant = {**desired, "metadata": {**desired["metadata"], "uid": uid}}
+    try:
+        return await client.apply(resource, meant)
+    except Invalid as error:
+        if "metadata.uid" not in str(error):
+            raise
+        # how the API server says that the object is another one
+        raise Conflict(str(error), error.status) from error
 
 
 def _owned(live: Mapping[str, Any], owner_uid: str) -> bool:
@@ -98,6 +109,9 @@ async def _own_by_applying(client: KubeClient, resource: Resource, live: Object)
         return
     metadata = live["metadata"]
     fresh = await client.get(resource, metadata["namespace"], metadata["name"])
+    if fresh["metadata"]["uid"] != metadata["uid"]:
+        name = f"{live['kind']} {metadata['name']}"
+        raise Conflict(f"the {name} was deleted and another one made meanwhile")
     owners = fresh["metadata"]["managedFields"]
     changed = [
         {**owner, "operation": "Apply"} if _created_by_us(owner) else owner for owner in owners

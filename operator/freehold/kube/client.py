@@ -1,8 +1,9 @@
 """The API server's client: objects in and out as plain data, one error tree.
 
-It stands on the official client's transport (configuration, credentials and their renewal) and
-leaves out its models: they cost more than the request itself. Nothing is retried here: whoever
-asked has a queue that comes back, and knows better when.
+It stands on the official client's configuration (kubeconfig, credentials and their renewal, TLS)
+and leaves out its models and its transport: they cost more than the request itself, and what it
+writes as JSON is not what Go writes, which matters (see ``encoded``). Nothing is retried here:
+whoever asked has a queue that comes back, and knows better when.
 """
 
 from __future__ import annotations
@@ -93,16 +94,21 @@ class KubeClient:
         """
         self.configuration = configuration
         self._api = ApiClient(configuration)
+        self._session: aiohttp.ClientSession | None = None
         self._lease_seconds = lease_seconds
         self._observe = observe
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def __aenter__(self) -> KubeClient:
         """Return itself."""
+        connector = aiohttp.TCPConnector(limit=_AT_ONCE, ssl=self._api.rest_client.ssl_context)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close its connections."""
+        if self._session is not None:
+            await self._session.close()
         await self._api.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
@@ -207,19 +213,36 @@ class KubeClient:
     async def _send(
         self, verb: str, url: str, body: Any, content_type: str, seconds: float
     ) -> tuple[int, bytes, str | None]:
+        assert self._session is not None, "the client is used as a context manager"
         headers = {"Accept": JSON, "Content-Type": content_type}
+        options: dict[str, Any] = {"headers": headers, "proxy": self.configuration.proxy}
+        if self.configuration.tls_server_name:
+            options["server_hostname"] = self.configuration.tls_server_name
+        if body is not None:
+            options["data"] = encoded(body)
         try:
             async with asyncio.timeout(seconds):
                 await self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
-                answer = await self._api.call_api(
-                    _METHOD[verb], url, headers, body, _request_timeout=seconds
-                )
-                content = await answer.response.read()
+                async with self._session.request(_METHOD[verb], url, **options) as answer:
+                    content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = str(error) or f"no answer within {seconds:.0f} s"
             raise Transient(f"the API server cannot be reached: {what}") from error
-        return answer.status, content, answer.response.headers.get("Retry-After")
+        return answer.status, content, answer.headers.get("Retry-After")
 
+
+def encoded(body: Any) -> bytes:
+    """Return JSON as Go writes it: without spaces, and ``<``, ``>`` and ``&`` escaped.
+
+    The API server keeps a ControllerRevision's data as the bytes that were sent, writes them anew
+    in its own way at any later patch, and then refuses the patch since immutable data changed.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return text.translate(_ESCAPED).encode()
+
+
+# As encoding/json does it (``SetEscapeHTML``); outside texts JSON has none of these.
+_ESCAPED = {ord(it): f"\\u{ord(it):04x}" for it in "<>&\u2028\u2029"}
 
 _METHOD = {
     "get": "GET",
