@@ -68,7 +68,9 @@ class Process:
         stop = asyncio.Event()
         _stop_on_signals(stop)
         async with contextlib.AsyncExitStack() as stack:
-            leasing = await stack.enter_async_context(KubeClient(configuration))
+            leasing = await stack.enter_async_context(
+                KubeClient(configuration, observe=metrics.api_call)
+            )
             elector = self._elector(leasing)
             client = KubeClient(
                 configuration,
@@ -101,6 +103,7 @@ class Process:
         try:
             await until_stopped(stop, elector.acquire())
         except Stopped:
+            await elector.release()  # it may have been granted just now
             return 0
         renewal = asyncio.create_task(elector.renew())
         renewal.add_done_callback(lambda _: stop.set())
