@@ -1,0 +1,221 @@
+"""The operator as the chart would run it: its rendered arguments, environment, account and rights.
+
+What it asks of the API server is read from the server's audit log, so that nothing depends on what
+the operator says of itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.control_plane.commands import kubeconfig
+from tests.control_plane.plane import ControlPlane
+from tests.control_plane.processes import Processes, Server
+from tests.integration.harness import ROOT
+from tests.integration.helm import rendered_objects
+
+Object = dict[str, Any]
+ACCOUNT = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+FREEHOLD = (sys.executable, "-m", "freehold")
+
+
+class Right(NamedTuple):
+    """What an account may do; a resource's subresource is part of its name."""
+
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
+
+
+def rights_of(objects: Iterable[Object]) -> set[Right]:
+    """Return what the roles among the objects grant."""
+    return {
+        Right(group, resource, verb)
+        for role in objects
+        if role["kind"] in ("Role", "ClusterRole")
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def without(objects: Iterable[Object], right: Right) -> list[Object]:
+    """Return the objects with one right taken out of every role."""
+    return [
+        {**it, "rules": list(_rules_without(it["rules"], right))} if "rules" in it else it
+        for it in objects
+    ]
+
+
+def _rules_without(rules: Iterable[Object], right: Right) -> Iterator[Object]:
+    for rule in rules:
+        if [right.group] == rule["apiGroups"] and [right.resource] == rule["resources"]:
+            verbs = [verb for verb in rule["verbs"] if verb != right.verb]
+            if verbs:
+                yield {**rule, "verbs": verbs}
+        else:
+            yield rule
+
+
+@dataclass
+class Audit:
+    """What one user asked of the API server since the beginning, read as the log grows.
+
+    Attributes:
+        log: The audit log.
+        user: Whose requests count.
+        used: Rights of the requests that were let through.
+        denied: Rights of those that were not.
+    """
+
+    log: Path
+    user: str
+    used: set[Right] = field(default_factory=set)
+    denied: set[Right] = field(default_factory=set)
+    _read: int = 0
+
+    def read(self) -> None:
+        """Take in what was logged since the last call."""
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                if self.user.encode() in line:
+                    self._take(json.loads(line))
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        if event["user"]["username"] != self.user:
+            return
+        asked = event.get("objectRef") or {"resource": event["requestURI"]}
+        parts = (asked["resource"], asked.get("subresource"))
+        right = Right(
+            asked.get("apiGroup", ""), "/".join(part for part in parts if part), event["verb"]
+        )
+        denied = event.get("responseStatus", {}).get("code") in (401, 403)
+        (self.denied if denied else self.used).add(right)
+
+
+@dataclass(frozen=True)
+class _Kubelet:
+    """Writes a Secret that a pod mounts into the pod's file once the Secret is there.
+
+    Attributes:
+        plane: The control plane.
+        spec: The pod.
+        file: The file.
+    """
+
+    plane: ControlPlane
+    spec: Object
+    file: Path
+
+    def mount(self, namespace: str) -> None:
+        """Write the file if it is missing and its Secret is there."""
+        if self.file.exists():
+            return
+        (volume,) = (it for it in self.spec["volumes"] if it["name"] == self.file.name)
+        secret = self.plane.cluster.get("secret", volume["secret"]["secretName"], namespace)
+        if secret is not None:
+            self.file.write_bytes(base64.b64decode(secret["data"][self.file.name]))
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The operator's account on a cluster, and the process that runs as it.
+
+    Attributes:
+        server: The process.
+        audit: What it asks.
+        port: Port of its metrics and probes.
+        kubelet: Mounts the Secret with the installation's key, as a kubelet would.
+    """
+
+    server: Server
+    audit: Audit
+    port: int
+    kubelet: _Kubelet
+
+
+def operators_objects(
+    plane: ControlPlane, *, system: str, models: str, port: int, environment: Mapping[str, str]
+) -> list[Object]:
+    """Return what the chart makes, for one namespace of models.
+
+    Args:
+        plane: Any control plane; Helm asks it nothing.
+        system: Namespace of the operator.
+        models: Namespace of the models.
+        port: Port of metrics and probes.
+        environment: What is added to the operator's own.
+    """
+    values = {
+        "watchNamespaces": [models],
+        "metrics": {"port": port},
+        "fullnameOverride": system,
+        "extraEnv": [{"name": name, "value": value} for name, value in environment.items()],
+    }
+    return rendered_objects(plane.cluster, values, namespace=system)
+
+
+@contextmanager
+def running(plane: ControlPlane, objects: list[Object], system: str) -> Iterator[Installed]:
+    """Install the account with the roles among the objects, and run the Deployment's command."""
+    (deployment,) = (it for it in objects if it["kind"] == "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    account = spec["serviceAccountName"]
+    plane.cluster.apply(*(it for it in objects if it["kind"] in ACCOUNT))
+    token = plane.cluster.kubectl("create", "token", account, f"--namespace={system}").strip()
+    audit = Audit(plane.audit_log, f"system:serviceaccount:{system}:{account}")
+    processes = Processes.begin("freehold-rights-")
+    try:
+        config = processes.folder / "kubeconfig"
+        config.write_text(kubeconfig(plane.url, plane.layout.certificate, token))
+        config.chmod(0o600)
+        environment = _environment(container, system, processes.folder)
+        key_file = processes.folder / "install-key"
+        server = processes.start(
+            "operator",
+            [*FREEHOLD, *_arguments(container, key_file)],
+            # in a pod the first is mounted, and the second installed
+            {**environment, "KUBECONFIG": str(config), "PYTHONPATH": str(ROOT / "operator")},
+        )
+        yield Installed(
+            server, audit, container["ports"][0]["containerPort"], _Kubelet(plane, spec, key_file)
+        )
+    finally:
+        processes.end()
+
+
+def _arguments(container: Object, key_file: Path) -> list[str]:
+    """Return the container's arguments, with the key's file where the test can put it."""
+    option = "--install-key-file="
+    given = container["args"]
+    return [f"{option}{key_file}" if it.startswith(option) else it for it in given]
+
+
+def _environment(container: Object, namespace: str, folder: Path) -> dict[str, str]:
+    """Return the container's environment, with the folder where its volumes would be."""
+    downward = {"metadata.name": "operator-0", "metadata.namespace": namespace}
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    found = {}
+    for entry in container["env"]:
+        if "value" in entry:
+            value = entry["value"]
+            found[entry["name"]] = str(folder) if value in mounts else value
+        else:
+            found[entry["name"]] = downward[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+    return found

@@ -1,0 +1,346 @@
+"""The rights that the chart gives are enough for the operator, and each of them is needed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import yaml
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.nodes import SimulatedNode
+from tests.control_plane.plane import ControlPlane
+from tests.fake_ray.control import Control
+from tests.integration.harness import ROOT
+from tests.integration.kuberay import KubeRay
+from tests.integration.rights import (
+    Installed,
+    Object,
+    Right,
+    operators_objects,
+    rights_of,
+    running,
+    without,
+)
+
+NAME = "guard"
+SECONDS = 25.0
+LEASES, EVENTS = "coordination.k8s.io", "events.k8s.io"
+STARTS = "it leads and watches all that it needs"
+RENEWS = "it renews its lease"
+WRITES = "it writes the model's objects and status"
+MENDS = "it mends what was changed by hand"
+SCALES = "it brings bounds to the live cluster"
+RETURNS = "it takes up an earlier revision"
+FINDS = "it finds a revision that it could not see"
+PRUNES = "it removes what no revision uses"
+RECREATES = "it deletes the cluster that must be another"
+
+
+def _rights(group: str, resource: str, verbs: str, at: str) -> dict[Right, str]:
+    return {Right(group, resource, verb): at for verb in verbs.split()}
+
+
+# At which step of the scenario the operator fails without a right. Watches it gets by without,
+# by listing again and again, which is no way to run it.
+NEEDED_AT = {
+    **_rights(LEASES, "leases", "get create", STARTS),
+    **_rights(LEASES, "leases", "update", RENEWS),
+    **_rights("", "nodes", "list watch", STARTS),
+    **_rights("freehold.dev", "acceleratorclasses", "list watch", STARTS),
+    **_rights("freehold.dev", "modeldeployments", "list watch", STARTS),
+    **_rights("freehold.dev", "modeldeployments/status", "patch", WRITES),
+    **_rights("ray.io", "rayservices", "list watch", STARTS),
+    **_rights("ray.io", "rayservices", "create", WRITES),
+    **_rights("ray.io", "rayservices", "get patch", MENDS),
+    **_rights("ray.io", "rayclusters", "list watch", STARTS),
+    **_rights("ray.io", "rayclusters", "patch", SCALES),
+    **_rights("ray.io", "rayclusters", "delete", RECREATES),
+    **_rights("apps", "controllerrevisions", "list watch", STARTS),
+    **_rights("apps", "controllerrevisions", "create", WRITES),
+    **_rights("apps", "controllerrevisions", "get", FINDS),
+    **_rights("apps", "controllerrevisions", "patch", RETURNS),
+    **_rights("apps", "controllerrevisions", "delete", PRUNES),
+    **_rights("", "services", "list watch", STARTS),
+    **_rights("", "services", "create", WRITES),
+    **_rights("", "services", "get patch", MENDS),
+    **_rights("", "configmaps", "list watch", STARTS),
+    **_rights("", "configmaps", "create", WRITES),
+    **_rights("", "configmaps", "get patch", MENDS),
+    **_rights("", "configmaps", "delete", PRUNES),
+    # the installation's key
+    **_rights("", "secrets", "create", STARTS),
+    **_rights("", "pods", "list watch", STARTS),
+    **_rights(EVENTS, "events", "create", WRITES),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens, and what the operator does about it."""
+
+    sentence: str
+    happens: Callable[[], object]
+    done: Callable[[], bool]
+
+
+@dataclass
+class Scenario:
+    """The life of one model, made so that the operator uses every right it has."""
+
+    cluster: Cluster
+    system: str
+    models: str
+    operator: Installed
+    granted: set[Right]
+
+    def steps(self) -> list[Step]:
+        return [
+            Step(STARTS, lambda: None, self._watches),
+            Step(RENEWS, lambda: None, self._renewed),
+            Step(WRITES, self._apply, self._written),
+            Step(MENDS, self._spoil, self._mended),
+            Step(SCALES, lambda: self._edit({"replicas": 2}), self._scaled),
+            Step(RETURNS, self._go_and_return, self._returned),
+            Step(FINDS, self._hide_revision, self._found),
+            Step(PRUNES, self._leave_behind, self._pruned),
+            Step(RECREATES, self._ask_for_another, self._recreated),
+            Step("it forgets a model that is deleted", self._delete, self._gone),
+        ]
+
+    def run(self) -> tuple[str, set[Right]]:
+        """Go through the steps; return the first at which something was denied, and what."""
+        for step in self.steps():
+            step.happens()
+            self._wait(step)
+            if self.operator.audit.denied:
+                return step.sentence, self.operator.audit.denied
+        return "", set()
+
+    def _wait(self, step: Step) -> None:
+        end = time.monotonic() + SECONDS
+        while True:
+            self.operator.kubelet.mount(self.system)
+            self.operator.audit.read()
+            if self.operator.audit.denied or step.done():
+                self.operator.audit.read()
+                return
+            server = self.operator.server
+            assert server.running, f"the operator ended: {server.tail}"
+            if time.monotonic() > end:
+                model = self.cluster.get("modeldeployment", NAME, self.models)
+                what = f"not within {SECONDS:.0f} s: {step.sentence}"
+                raise AssertionError(f"{what}: {model}: {server.tail}")
+            time.sleep(0.1)
+
+    def _watches(self) -> bool:
+        wanted = {right for right in self.granted if right.verb in ("list", "watch")}
+        return wanted <= self.operator.audit.used and self._ready()
+
+    def _ready(self) -> bool:
+        try:
+            url = f"http://127.0.0.1:{self.operator.port}/readyz"
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _renewed(self) -> bool:
+        lease = self.cluster.get("lease", "freehold-operator", self.system)
+        return bool(lease and lease["spec"]["renewTime"] > lease["spec"]["acquireTime"])
+
+    def _apply(self) -> None:
+        model = yaml.safe_load((ROOT / "examples" / "llama-guard-3-8b.yaml").read_text())
+        model["metadata"]["name"] = NAME
+        self.cluster.apply(model, namespace=self.models)
+
+    def _written(self) -> bool:
+        children = ("configmap", "service", "rayservice", "raycluster")
+        events = self.cluster.list("events.v1.events.k8s.io", self.models)
+        return (
+            all(self._names(kind) for kind in children)
+            and bool(self._get("modeldeployment").get("status"))
+            and any(it["regarding"].get("kind") == "ModelDeployment" for it in events)
+        )
+
+    def _spoil(self) -> None:
+        spoil = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}
+        for kind in ("configmap", "service", "rayservice"):
+            (name,) = self._names(kind)
+            self._patch(kind, name, spoil)
+
+    def _mended(self) -> bool:
+        managers = {
+            it["metadata"]["labels"].get("app.kubernetes.io/managed-by")
+            for kind in ("configmap", "service", "rayservice")
+            for it in self._ours(kind)
+        }
+        return managers == {"freehold"}
+
+    def _scaled(self) -> bool:
+        return all(
+            group["minReplicas"] == 2
+            for cluster in self._clusters()
+            for group in cluster["spec"]["workerGroupSpecs"]
+        )
+
+    def _go_and_return(self) -> None:
+        first = self._get("modeldeployment")["spec"]
+        self._was = self._revision()
+        self._edit({"workload": {"promptTokens": 900}})
+        self._until(lambda: self._revision() != self._was)
+        self._edit({"workload": first["workload"]})
+
+    def _returned(self) -> bool:
+        return self._revision() == self._was
+
+    def _hide_revision(self) -> None:
+        self._patch("controllerrevision", self._revision(), _labels({"freehold.dev/model": None}))
+
+    def _found(self) -> bool:
+        asked = Right("apps", "controllerrevisions", "get")
+        return asked in self.operator.audit.used
+
+    def _leave_behind(self) -> None:
+        """Leave more revisions than are kept, and an archive that an earlier release would have."""
+        (archive,) = self._ours("configmap")
+        self._patch("controllerrevision", self._revision(), _labels({"freehold.dev/model": NAME}))
+        self.cluster.apply(_copy(archive, f"{NAME}-old"), namespace=self.models)
+        for tokens in range(710, 724):
+            before = self._revision()
+            self._edit({"workload": {"promptTokens": tokens}})
+            self._until(lambda before=before: self._revision() != before)
+
+    def _pruned(self) -> bool:
+        revisions = self._names("controllerrevision")
+        return f"{NAME}-old" not in self._names("configmap") and len(revisions) < 14
+
+    def _ask_for_another(self) -> None:
+        self._before = {it["metadata"]["uid"] for it in self._clusters()}
+        worker = {"spec": {"priorityClassName": "system-cluster-critical"}}
+        self._edit({"rollout": {"type": "Recreate"}, "templates": {"worker": worker}})
+
+    def _recreated(self) -> bool:
+        return not self._before & {it["metadata"]["uid"] for it in self._clusters()}
+
+    def _delete(self) -> None:
+        self.cluster.kubectl(
+            "delete", "modeldeployment", NAME, f"--namespace={self.models}", "--wait=false"
+        )
+
+    def _gone(self) -> bool:
+        kinds = ("rayservice", "service", "configmap", "controllerrevision")
+        return not any(self._names(kind) for kind in kinds)
+
+    def _get(self, kind: str) -> Object:
+        found = self.cluster.get(kind, NAME, self.models)
+        assert found is not None
+        return found
+
+    def _ours(self, kind: str) -> list[Object]:
+        return self.cluster.list(kind, self.models, f"freehold.dev/model={NAME}")
+
+    def _names(self, kind: str) -> list[str]:
+        return [it["metadata"]["name"] for it in self._ours(kind)]
+
+    def _clusters(self) -> list[Object]:
+        return self.cluster.list("raycluster", self.models)
+
+    def _revision(self) -> str:
+        return str((self._get("modeldeployment").get("status") or {}).get("updateRevision", ""))
+
+    def _edit(self, spec: Object) -> None:
+        self._patch("modeldeployment", NAME, {"spec": spec})
+
+    def _patch(self, kind: str, name: str, change: Object) -> None:
+        where = f"--namespace={self.models}"
+        self.cluster.kubectl("patch", kind, name, where, "--type=merge", f"-p={json.dumps(change)}")
+
+    def _until(self, holds: Callable[[], bool]) -> None:
+        self._wait(Step("in between", lambda: None, holds))
+
+
+def _labels(labels: dict[str, str | None]) -> Object:
+    return {"metadata": {"labels": labels}}
+
+
+def _copy(found: Object, name: str) -> Object:
+    kept = {key: found["metadata"][key] for key in ("labels", "ownerReferences")}
+    return {**found, "metadata": {"name": name, **kept}}
+
+
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """A control plane of our own with an audit log, and one node for the example."""
+    control_plane.cluster.add_nodes(
+        [
+            SimulatedNode(
+                f"rights-{number}",
+                labels={
+                    "cloud.google.com/gke-accelerator": "nvidia-l4",
+                    "cloud.google.com/gke-gpu": "true",
+                    "node.kubernetes.io/instance-type": "g2-standard-12",
+                },
+                allocatable={"nvidia.com/gpu": "1"},
+            )
+            for number in range(4)
+        ]
+    )
+    return control_plane
+
+
+@contextmanager
+def scenario(plane: ControlPlane, ray: Control, removed: Right | None = None) -> Iterator[Scenario]:
+    """The operator as installed, but for one right, in namespaces of its own."""
+    token = secrets.token_hex(3)
+    system, models = f"system-{token}", f"models-{token}"
+    for name in (system, models):
+        plane.cluster.kubectl("create", "namespace", name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # the clusters' Rays are reached by a proxy, and the hub by nobody
+    environment = {"HTTP_PROXY": ray.url, "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
+    objects = operators_objects(
+        plane, system=system, models=models, port=port, environment=environment
+    )
+    given = without(objects, removed) if removed else objects
+    try:
+        with running(plane, given, system) as operator:
+            yield Scenario(plane.cluster, system, models, operator, rights_of(_of_operator(given)))
+    finally:
+        plane.cluster.kubectl("delete", "namespace", system, models, "--wait=false")
+        roles = [
+            f"{it['kind'].lower()}/{it['metadata']['name']}"
+            for it in objects
+            if it["kind"].startswith("Cluster")
+        ]
+        plane.cluster.kubectl("delete", *roles)
+
+
+def _of_operator(objects: list[Object]) -> list[Object]:
+    """Leave out the roles for people."""
+    aggregated = "rbac.authorization.k8s.io/aggregate-to-edit"
+    return [it for it in objects if aggregated not in it["metadata"]["labels"]]
+
+
+def test_the_rights_are_enough_and_all_are_used(plane: ControlPlane, kuberay: KubeRay) -> None:
+    with scenario(plane, kuberay.ray) as life:
+        denied_at, denied = life.run()
+        assert (denied_at, denied) == ("", set())
+        used = {right for right in life.operator.audit.used if not right.resource.startswith("/")}
+        assert used == life.granted
+
+
+@pytest.mark.parametrize(("right", "step"), NEEDED_AT.items(), ids=map(str, NEEDED_AT))
+def test_without_a_right(plane: ControlPlane, kuberay: KubeRay, right: Right, step: str) -> None:
+    with scenario(plane, kuberay.ray, removed=right) as life:
+        assert right not in life.granted
+        assert life.run() == (step, {right})
