@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
 
-.PHONY: help setup demo test check unit integration live tools cluster cluster-down lock generate bench clean
+.PHONY: help setup demo test check unit integration live tools cluster cluster-down lock generate bench bench-operator clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ lock: $(VENV)/.ready ## Resolve the requirement files anew
 
 bench: setup ## Time to first answer and throughput, beside stock Ray and plain vLLM
 	$(BIN)/python benchmarks/request_path.py
+
+bench-operator: $(VENV)/.ready tools ## Many models at once, beside a bare client: time, memory, CPU at rest
+	$(BIN)/python benchmarks/operator_scale.py --results benchmarks/results
 
 clean: ## Remove the environment
 	rm -rf $(VENV)
