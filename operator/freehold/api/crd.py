@@ -43,7 +43,7 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
 
 def _model_deployment() -> dict[str, Any]:
     schema = _root_schema(ModelDeployment)
-    schema[VALIDATIONS] = [_name_rule()]
+    schema[VALIDATIONS] = [_name_rule(), *map(_rule_of_metadata, ModelDeployment.rules)]
     # what no operator has looked at would else pass for settled, for want of any condition
     schema["properties"]["status"]["default"] = {"observedGeneration": UNSEEN}
     version = {
@@ -136,6 +136,11 @@ def _name_rule() -> Schema:
     name = "self.metadata.name"
     rule = f"{name}.size() <= {MODEL_NAME.max_length} && {name}.matches('{MODEL_NAME.pattern}')"
     return {"rule": rule, "message": f"metadata.name: {MODEL_NAME.allowed}"}
+
+
+def _rule_of_metadata(rule: Rule) -> Schema:
+    """Return a rule whose field the schema does not have, so that its sentence must name it."""
+    return {"rule": rule.cel, "message": f"{rule.field}: {rule.message}"}
 
 
 def _validation(rule: Rule) -> Schema:

@@ -385,8 +385,22 @@ class ObjectMeta(ApiModel):
     annotations: dict[str, str] | None = Field(default=None, description="Annotations.")
 
 
+# KubeRay names a RayService's own Services so, and overwrites one that it finds there.
+_TAKEN_ENDINGS = ("-head-svc", "-serve-svc")
+
+
 class ModelDeployment(ApiModel):
     """A model, its hardware and its replicas."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "metadata.name",
+            f"a name that does not end in {' or '.join(_TAKEN_ENDINGS)}, as the Services do that "
+            "KubeRay makes for another model",
+            " && ".join(f"!self.metadata.name.endsWith('{it}')" for it in _TAKEN_ENDINGS),
+            lambda m: not m.metadata.name.endswith(_TAKEN_ENDINGS),
+        ),
+    )
 
     api_version: Literal["freehold.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["ModelDeployment"] = Field(description="Kind.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freehold.api import conditions as api
+from freehold.api.names import REVISION_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
@@ -172,7 +173,7 @@ class Writer:
             if service["spec"]["suspend"] or cluster["metadata"].get("deletionTimestamp"):
                 continue
             name = cluster["metadata"]["name"]
-            if recreate and _is_another(service, cluster):
+            if recreate and _is_another(seen, service, cluster):
                 uid = cluster["metadata"]["uid"]
                 await self.client.delete(RAY_CLUSTERS, seen.key.namespace, name, uid)
                 waits_for = name
@@ -196,8 +197,16 @@ class Writer:
         self.cache.gone(resource, body["metadata"])
 
 
-def _is_another(service: Object, cluster: Mapping[str, Any]) -> bool:
-    """Tell whether a live cluster is not the one that the RayService describes now."""
+def _is_another(seen: Seen, service: Object, cluster: Mapping[str, Any]) -> bool:
+    """Tell whether a live cluster is not the one that the RayService describes now.
+
+    By the revision that it was made from, where that is still there: of a field that is gone since
+    nothing tells on the cluster itself, where others may have added some.
+    """
+    annotations = cluster["metadata"].get("annotations") or {}
+    revision = seen.revision(str(annotations.get(REVISION_ANNOTATION)))
+    if revision is not None:
+        return change(service, revision.ray_service, exact=True).kind == "NewCluster"
     live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}
     return change(service, live).kind == "NewCluster"
 

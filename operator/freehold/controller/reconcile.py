@@ -28,7 +28,7 @@ from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
-from freehold.render.numbers import Numbers, numbers_of
+from freehold.render.numbers import numbers_of
 from freehold.render.revision import Revision, objects_of
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
@@ -238,9 +238,7 @@ def _rollout(seen: Seen, current: Revision | None, wanted: Revision) -> Rollout 
     """Return what it means to come from the revision that serves to the one that is wanted."""
     if current is None or current.name == wanted.name:
         return None
-    one = Numbers(1, 1)
-    was, will = (_ray_service(objects_of(it.frozen, one)) for it in (current, wanted))
-    found = change(will, was)
+    found = change(wanted.ray_service, current.ray_service, exact=True)
     return Rollout(found.kind, found.reasons, started=seen.born.get(wanted.name))
 
 

@@ -93,10 +93,16 @@ class Revision:
     @property
     def config_map(self) -> str:
         """Return the name of the ConfigMap with the code inside Ray; others may share it."""
-        (name,) = (
-            it["metadata"]["name"] for it in self.frozen.objects if it["kind"] == "ConfigMap"
-        )
-        return str(name)
+        return str(self._object("ConfigMap")["metadata"]["name"])
+
+    @property
+    def ray_service(self) -> Mapping[str, Any]:
+        """Return its RayService with one replica."""
+        return self._object("RayService")
+
+    def _object(self, kind: str) -> Mapping[str, Any]:
+        (found,) = (item for item in self.frozen.objects if item["kind"] == kind)
+        return found
 
 
 def frozen_of(

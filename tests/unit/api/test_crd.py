@@ -170,10 +170,12 @@ def test_a_rule_reads_only_fields_that_the_schema_has(crd: Schema) -> None:
 
 
 def test_a_name_is_held_to_the_sentence_of_the_command_line() -> None:
-    (rule,) = root(MODEL)[VALIDATIONS]
+    (rule, taken) = root(MODEL)[VALIDATIONS]
     assert MODEL_NAME.pattern in rule["rule"]
     assert "size() <= 40" in rule["rule"]
     assert MODEL_NAME.allowed in rule["message"]
+    assert "endsWith('-head-svc')" in taken["rule"]
+    assert taken["message"].startswith("metadata.name: ")
     assert VALIDATIONS not in root(CLASS)
 
 

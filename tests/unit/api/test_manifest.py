@@ -74,6 +74,10 @@ FIELD_FAULTS = {
         SMALL.replace("name: m", f"name: m{'x' * 40}"),
         ("metadata.name", "mxxx", "at most 40 characters", 4),
     ),
+    "a name that KubeRay gives a Service": (
+        SMALL.replace("name: m", "name: m-head-svc"),
+        ("metadata.name", '"m-head-svc"', "does not end in -head-svc or -serve-svc", 4),
+    ),
     "a name that ends in a newline": (
         SMALL.replace("name: m", r'name: "abc\n"'),
         ("metadata.name", r'"abc\n"', "at most 40 characters", 4),

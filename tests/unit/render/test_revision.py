@@ -27,6 +27,7 @@ from freehold.api.faults import Fault
 from freehold.plan.canonical import canonical
 from freehold.plan.rollout import spec_parts
 from freehold.render import engine_image, pod_size, pod_template, ray_service, request_path, scaling
+from freehold.render.change import owned_differs
 from freehold.render.engine_image import NoEngineImage
 from freehold.render.numbers import Numbers, numbers_of
 from freehold.render.objects import object_yaml
@@ -231,6 +232,22 @@ def test_every_object_has_its_owner() -> None:
     for item in objects_of(frozen_for(planned()), Numbers(1, 1), owner_uid=UID):
         (owner,) = item["metadata"]["ownerReferences"]
         assert (owner["name"], owner["uid"], owner["controller"]) == ("llama", UID, True)
+
+
+def test_the_objects_bear_the_revisions_name_but_for_the_one_that_revisions_share() -> None:
+    objects = objects_of(frozen_for(planned()), Numbers(1, 1), revision="llama-1")
+    found = {it["kind"]: it["metadata"].get("annotations") for it in objects}
+    name = {"freehold.dev/revision": "llama-1"}
+    assert found == {"ConfigMap": None, "Service": name, "RayService": name}
+
+
+def test_what_another_revision_only_lacks_is_applied() -> None:
+    """Of a field that we no longer apply nothing is left in what we would apply."""
+    accounted, plain = (
+        objects_of(frozen_for(planned(**spec)), Numbers(1, 1), revision=name)
+        for spec, name in (({"serviceAccountName": "models"}, "llama-1"), ({}, "llama-2"))
+    )
+    assert owned_differs(plain[2], accounted[2]) == ["metadata.annotations.freehold.dev/revision"]
 
 
 def test_the_service_leads_to_the_cluster_that_serves() -> None:
