@@ -49,7 +49,6 @@ def installed(plane: Cluster) -> Iterator[Cluster]:
     yield plane
     uninstall(plane, RELEASE)
     uninstall(plane, CRDS_RELEASE)
-    plane.kubectl("delete", "crd", "--ignore-not-found", *KINDS)
 
 
 def replicas(cluster: Cluster) -> int:
@@ -58,15 +57,8 @@ def replicas(cluster: Cluster) -> int:
     return int(deployment["spec"]["replicas"])
 
 
-def test_the_operators_pods_run_on_different_nodes(installed: Cluster) -> None:
-    pods = installed.list("pods", SYSTEM, f"app.kubernetes.io/instance={RELEASE}")
-    assert {pod["spec"]["nodeName"] for pod in pods} == {"one", "two"}
-    deployment = installed.get("deployment", RELEASE, SYSTEM)
-    assert deployment is not None
-    assert deployment["status"]["readyReplicas"] == 2
-
-
 def test_the_notes_name_what_is_missing_and_nothing_else(plane: Cluster) -> None:
+    """The first test: a cluster that has had the kinds keeps them."""
     try:
         notes = install(plane, RELEASE, CHART)
         assert "install the chart freehold-crds" in notes
@@ -79,8 +71,14 @@ def test_the_notes_name_what_is_missing_and_nothing_else(plane: Cluster) -> None
     finally:
         uninstall(plane, RELEASE)
         uninstall(plane, CRDS_RELEASE)
-        plane.kubectl("delete", "crd", *KINDS)
-        plane.kubectl("delete", "--ignore-not-found", f"--filename={kuberay_crds()}")
+
+
+def test_the_operators_pods_run_on_different_nodes(installed: Cluster) -> None:
+    pods = installed.list("pods", SYSTEM, f"app.kubernetes.io/instance={RELEASE}")
+    assert {pod["spec"]["nodeName"] for pod in pods} == {"one", "two"}
+    deployment = installed.get("deployment", RELEASE, SYSTEM)
+    assert deployment is not None
+    assert deployment["status"]["readyReplicas"] == 2
 
 
 def test_an_upgrade_brings_a_field_and_a_rollback_takes_it_back(
