@@ -69,7 +69,8 @@ NEEDED_AT = {
     **_rights("apps", "controllerrevisions", "delete", PRUNES),
     **_rights("", "services", "list watch", STARTS),
     **_rights("", "services", "create", WRITES),
-    **_rights("", "services", "get patch", MENDS),
+    # it comes to lead to the cluster that serves
+    **_rights("", "services", "get patch", WRITES),
     **_rights("", "configmaps", "list watch", STARTS),
     **_rights("", "configmaps", "create", WRITES),
     **_rights("", "configmaps", "get patch", MENDS),
@@ -164,8 +165,10 @@ class Scenario:
     def _written(self) -> bool:
         children = ("configmap", "service", "rayservice", "raycluster")
         events = self.cluster.list("events.v1.events.k8s.io", self.models)
+        (service,) = self._ours("service") or [{"spec": {"selector": {}}}]
         return (
             all(self._names(kind) for kind in children)
+            and "ray.io/cluster" in service["spec"]["selector"]
             and bool(self._get("modeldeployment").get("status"))
             and any(it["regarding"].get("kind") == "ModelDeployment" for it in events)
         )
