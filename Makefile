@@ -41,6 +41,7 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/hadolint Containerfile
 	$(BIN)/python hack/generate_crds.py --check
 	$(BIN)/python hack/generate_charts.py --check
+	$(BIN)/python hack/generate_reference.py --check
 	$(BIN)/python hack/generate_accelerators.py --check
 	$(BIN)/python hack/generate_engine_schema.py --check
 	$(BIN)/python hack/render_plan_picture.py --check
@@ -66,6 +67,7 @@ cluster-down: $(VENV)/.ready ## Take it down
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py
 	$(BIN)/python hack/generate_charts.py
+	$(BIN)/python hack/generate_reference.py
 	$(BIN)/python hack/generate_accelerators.py
 	$(BIN)/python hack/generate_engine_schema.py
 	$(BIN)/python hack/render_plan_picture.py

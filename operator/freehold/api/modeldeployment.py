@@ -204,7 +204,8 @@ class Rollout(ApiModel):
         "hardware first.",
     )
     progress_deadline: Duration | None = Field(
-        default=None, description="Time after which a rollout that is not ready goes back."
+        default=None,
+        description="Time after which what is not done counts as stalled. Default: 30m.",
     )
 
 
