@@ -65,8 +65,11 @@ class Writer:
     key: InstallKey
     _has_token: set[str] = field(default_factory=set)
 
-    async def decide(self, seen: Seen, decision: Decision) -> None:
+    async def decide(self, seen: Seen, decision: Decision) -> str | None:
         """Write the revision that was decided on, or its new place in the history.
+
+        Returns:
+            The uid of the revision that was made here, so that nobody needs to check it.
 
         Raises:
             KubeError: It could not be written.
@@ -77,9 +80,12 @@ class Writer:
                 made = await self.client.create(CONTROLLER_REVISIONS, decision.new)
             except AlreadyExists:
                 place = (seen.key.namespace, decision.new["metadata"]["name"])
-                made = await self.client.get(CONTROLLER_REVISIONS, *place)
+                found = await self.client.get(CONTROLLER_REVISIONS, *place)
+                self.cache.seen(CONTROLLER_REVISIONS, found, ours=True)
+                return None
             self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
-        elif decision.number is not None and revision is not None:
+            return str(made["metadata"]["uid"])
+        if decision.number is not None and revision is not None:
             operations = [
                 {"op": "test", "path": "/revision", "value": revision.number},
                 {"op": "replace", "path": "/revision", "value": decision.number},
@@ -90,6 +96,7 @@ class Writer:
                 await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
                 ours=True,
             )
+        return None
 
     async def carry_out(
         self, seen: Seen, desired: Iterable[Object], *, recreate: bool, kuberay: bool

@@ -123,7 +123,9 @@ class Reconciler:
             return await self._observed(seen, outcome, decision.revision)
         if _is_news(seen, outcome):
             await self._report(seen, outcome)
-        await self.writer.decide(seen, decision)
+        made = await self.writer.decide(seen, decision)
+        if made is not None:
+            self.checked.add(made)
         done = await self._carry_out(seen, desired, decision.model)
         seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
         outcome = await self._observed(seen, _with_done(outcome, done), decision.revision)
