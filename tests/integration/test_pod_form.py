@@ -33,14 +33,18 @@ spec:
   overhead: {}
   priority: 0
   terminationGracePeriodSeconds: 0
-  securityContext: {runAsUser: 0, supplementalGroups: [], sysctls: [{name: kernel.msgmax, value: ""}]}
+  securityContext:
+    {runAsUser: 0, supplementalGroups: [], sysctls: [{name: kernel.msgmax, value: ""}]}
   dnsConfig: {nameservers: [], options: [{name: ndots, value: ""}]}
   imagePullSecrets: []
   tolerations:
   - {key: "", operator: Exists, value: "", effect: ""}
   - {key: example.com/busy, operator: Exists, tolerationSeconds: 0, effect: NoExecute}
   topologySpreadConstraints:
-  - {maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {}}}
+  - maxSkew: 1
+    topologyKey: zone
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: {matchLabels: {}}
   affinity: {podAffinity: {}, nodeAffinity: {}}
   initContainers:
   - {name: first, image: one, stdin: false, tty: true, command: [], env: [{name: EMPTY, value: ""}]}
