@@ -51,9 +51,7 @@ def conditions(state: dict[str, Any]) -> Step:
 
 
 @contextmanager
-def recording(
-    cluster: Cluster, namespace: str, kind: str = "rayservices"
-) -> Iterator[Recording]:
+def recording(cluster: Cluster, namespace: str, kind: str = "rayservices") -> Iterator[Recording]:
     """Record the objects of a kind in a namespace; each as it is first, then as it becomes."""
     command = [str(tool("kubectl")), "--namespace", namespace, "get", kind]
     watch = [*command, "--watch", "--output=json"]

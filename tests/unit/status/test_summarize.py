@@ -220,9 +220,9 @@ def test_serve_s_traceback_is_told_in_its_last_line() -> None:
 )
 def test_what_waits_for_the_pause_to_end_is_told_with_what_it_costs(kind: str, cost: str) -> None:
     found = by_type(status_of(replace(rolling(kind), paused=True), old=SERVED))
-    for condition in (found[api.READY], found[api.RECONCILING]):
-        assert condition["reason"] == api.PAUSED.name
-        assert f"a change of the spec waits, {cost}: spec.engine.args" in condition["message"]
+    for item in (found[api.READY], found[api.RECONCILING]):
+        assert item["reason"] == api.PAUSED.name
+        assert f"a change of the spec waits, {cost}: spec.engine.args" in item["message"]
 
 
 def test_a_scaling_decision_stays_until_another_is_heard_of() -> None:
