@@ -10,27 +10,20 @@ from typing import Any
 
 import pytest
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.nodes import SimulatedNode, Taint
+from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
+from tests.integration.hardware import devices
 from tests.integration.kuberay import KubeRay
 from tests.integration.models import Model, Object
 from tests.integration.operator import Operator, condition, example, start_operator, until
 from tests.integration.recording import Recording, recording
 
 NAME = "llama-guard-3-8b"
-_GPU = Taint("nvidia.com/gpu")
-_ONE_DEVICE = {"cpu": "8", "memory": "32Gi", "nvidia.com/gpu": "1"}
-
-
-def devices(name: str, product: str, count: int) -> list[SimulatedNode]:
-    """Return nodes of one device each."""
-    labels = {"nvidia.com/gpu.product": product, "nvidia.com/gpu.count": "1"}
-    return [SimulatedNode(f"{name}-{i}", labels, [_GPU], _ONE_DEVICE) for i in range(count)]
-
-
+L4 = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.count": "1"}
+A10G = {**L4, "nvidia.com/gpu.product": "NVIDIA-A10G"}
 NODES = [
-    *devices("rollout-l4", "NVIDIA-L4", 8),
-    *devices("rollout-a10g", "NVIDIA-A10G", 2),
+    *devices("rollout-l4", L4, 8),
+    *devices("rollout-a10g", A10G, 2),
     SimulatedNode("rollout-heads", allocatable={"cpu": "64", "memory": "256Gi"}),
 ]
 
