@@ -1,6 +1,6 @@
 """What stands in Git stands in the cluster, however often the operator looks and however it scales.
 
-Two models, applied in the two ways that GitOps engines have: what Argo CD and Helm, and Flux, do.
+Models are applied in the two ways that GitOps engines have: what Argo CD and Helm, and Flux, do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.integration.operator import Operator, condition, example, start_opera
 
 L4 = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.count": "1"}
 HEADS = SimulatedNode("gitops-heads", allocatable={"cpu": "64", "memory": "256Gi"})
-NODES = [*devices("gitops-l4", L4, 4), HEADS]
+NODES = [*devices("gitops-l4", L4, 10), HEADS]
 LABELS = {
     "app.kubernetes.io/instance": "shop",
     "app.kubernetes.io/managed-by": "Helm",
@@ -37,23 +37,27 @@ ANNOTATIONS = {
     "meta.helm.sh/release-name": "shop",
     "meta.helm.sh/release-namespace": "models",
 }
-APPLYING = {"client-side": [], "server-side": ["--server-side", "--field-manager=gitops"]}
-SCALING = {
-    # the one that is scaled by its load, and the one that somebody scales with kubectl
-    "client-side": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
-    "server-side": {},
-}
+APPLYING = {"client": [], "server": ["--server-side", "--field-manager=gitops"]}
+# the ones that are scaled by their load, and the ones that somebody scales with kubectl
+SCALING = {"client": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}}, "server": {}}
+# Several of each: the operator looks at one model again and again only once a second.
+NAMES = [f"{way}-{i}" for i in range(4) for way in APPLYING]
 
 
 def manifest(name: str) -> Object:
     """Return what stands in Git: nothing of replicas, which are nobody's or the load's."""
-    spec = example("llama-guard-3-8b", replicas=None, **SCALING[name])["spec"]
+    spec = example("llama-guard-3-8b", replicas=None, **SCALING[way(name)])["spec"]
     return {
         "apiVersion": "freehold.dev/v1alpha1",
         "kind": "ModelDeployment",
         "metadata": {"name": name, "labels": LABELS, "annotations": ANNOTATIONS},
         "spec": spec,
     }
+
+
+def way(name: str) -> str:
+    """Return how a model is applied."""
+    return name.partition("-")[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,24 +87,25 @@ def operator(cluster: Cluster, kuberay: KubeRay, place: str) -> Iterator[Operato
 @pytest.fixture(scope="module")
 def models(cluster: Cluster, operator: Operator, kuberay: KubeRay, place: str) -> dict[str, Model]:
     """The models, each applied in its way, and settled."""
-    found = {name: Model(cluster, place, name, kuberay) for name in APPLYING}
+    found = {name: Model(cluster, place, name, kuberay) for name in NAMES}
     for name, model in found.items():
         text = json.dumps(manifest(name))
-        model.kubectl("apply", *APPLYING[name], "-f", "-", stdin=text)
+        model.kubectl("apply", *APPLYING[way(name)], "-f", "-", stdin=text)
     for model in found.values():
         model.until_settled()
     return found
 
 
-def look(cluster: Cluster, operator: Operator, models: dict[str, Model], times: int) -> None:
-    """Have every model looked at so often."""
+def look(cluster: Cluster, operator: Operator, models: dict[str, Model], passes: int) -> None:
+    """Have every model looked at, until there were so many passes."""
+    wanted = operator.passes() + passes
     with config.new_client_from_config(str(cluster.kubeconfig)) as api:
-        for _ in range(times):
-            passes, mark = operator.passes(), {"freehold.test/look": secrets.token_hex(4)}
+        while (before := operator.passes()) < wanted:
+            mark = {"freehold.test/look": secrets.token_hex(4)}
             kubernetes.CoreV1Api(api).patch_node(HEADS.name, {"metadata": {"labels": mark}})
             wait_for(
                 "a pass over each",
-                lambda passes=passes: operator.passes() >= passes + len(models),
+                lambda before=before: operator.passes() >= before + len(models),
                 60,
                 every=0.01,
             )
@@ -114,7 +119,7 @@ def everything(models: dict[str, Model]) -> dict[str, Any]:
 def test_a_hundred_looks_at_what_is_at_rest_write_nothing(
     cluster: Cluster, operator: Operator, models: dict[str, Model]
 ) -> None:
-    look(cluster, operator, models, 2)
+    look(cluster, operator, models, 2 * len(models))
     before, writes = everything(models), operator.writes()
     look(cluster, operator, models, 100)
     assert operator.writes() == writes
@@ -125,18 +130,19 @@ def test_a_hundred_looks_at_what_is_at_rest_write_nothing(
 def test_scaling_up_leaves_the_spec_as_it_is_in_git(
     cluster: Cluster, operator: Operator, models: dict[str, Model]
 ) -> None:
-    by_load, by_hand = models["client-side"], models["server-side"]
+    by_load, by_hand = models[NAMES[0]], models[NAMES[1]]
+    scaled = (by_load, by_hand)
     by_load.kuberay.ray.steer(by_load.namespace, by_load.name, target=2)
     # as Ray's autoscaler writes it
     patch = [{"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 2}]
     by_load.kubectl("patch", "raycluster", by_load.active, "--type=json", f"-p={json.dumps(patch)}")
     by_hand.kubectl("scale", "fmd", by_hand.name, "--replicas=2")
-    until("a pod for each", lambda: all(len(it.pods(it.active)) == 3 for it in models.values()))
-    look(cluster, operator, models, 1)
-    for model in models.values():
+    until("a pod for each", lambda: all(len(it.pods(it.active)) == 3 for it in scaled))
+    look(cluster, operator, models, len(models))
+    for model in scaled:
         status = model.until("two are wanted", lambda it: it["desiredReplicas"] == 2)
         assert condition({"status": status}, "Ready")["status"] == "True"
-    look(cluster, operator, models, 10)
+    look(cluster, operator, models, 4 * len(models))
     assert_as_in_git(models)
     # what the autoscaler wrote is the autoscaler's
     (group,) = (cluster.get("raycluster", by_load.active, by_load.namespace) or {})["spec"][
@@ -149,8 +155,8 @@ def assert_as_in_git(models: dict[str, Model]) -> None:
     """Assert that no way of comparing finds a difference, and that only users own the spec."""
     for name, model in models.items():
         text = json.dumps(manifest(name))
-        for way in APPLYING.values() if name == "server-side" else [[]]:
-            model.kubectl("diff", *way, "-f", "-", stdin=text)
+        for options in APPLYING.values() if way(name) == "server" else [[]]:
+            model.kubectl("diff", *options, "-f", "-", stdin=text)
         shown = model.kubectl("get", "fmd", name, "-ojson", "--show-managed-fields")
         owners = json.loads(shown)["metadata"]["managedFields"]
         of_spec = {it["manager"] for it in owners if "f:spec" in it["fieldsV1"]}
@@ -160,7 +166,7 @@ def assert_as_in_git(models: dict[str, Model]) -> None:
 def test_no_child_bears_what_a_gitops_engine_would_prune_it_by(
     cluster: Cluster, models: dict[str, Model], place: str
 ) -> None:
-    assert set(LABELS) <= set(models["client-side"].now["metadata"]["labels"])
+    assert set(LABELS) <= set(models[NAMES[0]].now["metadata"]["labels"])
     kinds = "rayservices,rayclusters,pods,services,endpointslices,configmaps,secrets"
     children = cluster.list(f"{kinds},controllerrevisions,serviceaccounts", place)
     assert len(children) > 12
