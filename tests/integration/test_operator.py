@@ -145,6 +145,7 @@ def test_somebody_else_s_object_is_left_alone_and_in_the_way(
     model = wait_for_condition(cluster, namespace, NAME, "Ready", "False", "ChildNotOurs")
     assert f"Service named {NAME}" in condition(model, "Ready")["message"]
     assert child(cluster, "service", namespace)["metadata"] == before["metadata"]
+    assert cluster.get("rayservice", NAME, namespace) is None  # no hardware for nothing
     kubectl("delete", "service", NAME)
     wait_for_condition(cluster, namespace, NAME, "Ready", "True")
 

@@ -100,17 +100,24 @@ class Reconciler:
             return Next()
         outcome = _beginning(seen, self.reporter.known(seen))
         try:
-            outcome = await self._pass(seen, outcome)
+            found = await self._pass(seen, outcome)
         except NotLeading:
             raise
         except KubeError as error:
             return await self._failed(seen, outcome, error)
+        if found is None:
+            return Next(after=0.0)
+        outcome = found
         wait = await self._report(seen, outcome)
         stuck = await self._free(key) if outcome.deleting else None
         return Next(_soonest(wait, stuck, _look_again(outcome)))
 
-    async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome:
-        """Do what is to be done, and return what was learned."""
+    async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
+        """Do what is to be done, and return what was learned.
+
+        None where KubeRay was given the model just now. Hardware takes minutes to come, so it is
+        asked for for every model that waits before anything is said of this one.
+        """
         if outcome.deleting:
             return await self._observed(seen, outcome, None)
         decision = await self.decider.decide(seen, serves=_serves(self.reporter.known(seen)))
@@ -123,8 +130,12 @@ class Reconciler:
             return await self._observed(seen, outcome, decision.revision)
         if _is_news(seen, outcome):
             await self._report(seen, outcome)
-        await self.writer.decide(seen, decision)
+        made = await self.writer.decide(seen, decision)
+        if made is not None:
+            self.checked.add(made)
         done = await self._carry_out(seen, desired, decision.model)
+        if done.begun:
+            return None
         seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
         outcome = await self._observed(seen, _with_done(outcome, done), decision.revision)
         if not done.changed and done.refused is None and rolled_out(outcome):

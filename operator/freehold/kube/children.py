@@ -14,7 +14,7 @@ from typing import Any
 
 from freehold.api.names import FIELD_MANAGER
 from freehold.kube.client import KubeClient, Object
-from freehold.kube.errors import AlreadyExists, Conflict, Invalid
+from freehold.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from freehold.kube.resources import BY_KIND, Resource
 from freehold.render.change import owned_differs
 from freehold.render.difference import with_false
@@ -75,6 +75,20 @@ async def write_child(
     await _own_by_applying(client, resource, live)
     meant = with_false(desired, live)
     return Written.APPLIED, await _apply(client, resource, meant, live["metadata"]["uid"])
+
+
+async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> ForeignChild | None:
+    """Return the object that bears a child's name and is not ours, if there is one.
+
+    Raises:
+        KubeError: As the client does.
+    """
+    metadata = desired["metadata"]
+    try:
+        found = await client.get(BY_KIND[desired["kind"]], metadata["namespace"], metadata["name"])
+    except NotFound:
+        return None
+    return None if _owned(found, owner_uid) else _foreign(found)
 
 
 async def _apply(

@@ -221,11 +221,11 @@ def test_a_fault_and_no_traceback_for(change: Any) -> None:
 def test_the_objects_are_those_of_the_renderer_in_the_order_of_application(case: str) -> None:
     model, _ = item = planned_file(case_files()[case])
     objects = objects_of(frozen_for(item), numbers_of(model.spec))
-    assert [it["kind"] for it in objects] == ["ConfigMap", "Service", "RayService"]
+    assert [it["kind"] for it in objects] == ["ConfigMap", "RayService", "Service"]
     expected = objects_for(item)
-    assert objects[1] == expected[1]
+    assert objects[2] == expected[2]
     name, other = objects[0]["metadata"]["name"], expected[0]["metadata"]["name"]
-    assert object_yaml(objects[2]) == object_yaml(expected[2]).replace(other, name)
+    assert object_yaml(objects[1]) == object_yaml(expected[1]).replace(other, name)
 
 
 def test_every_object_has_its_owner() -> None:
@@ -247,18 +247,18 @@ def test_what_another_revision_only_lacks_is_applied() -> None:
         objects_of(frozen_for(planned(**spec)), Numbers(1, 1), revision=name)
         for spec, name in (({"serviceAccountName": "models"}, "llama-1"), ({}, "llama-2"))
     )
-    assert owned_differs(plain[2], accounted[2]) == ["metadata.annotations.freehold.dev/revision"]
+    assert owned_differs(plain[1], accounted[1]) == ["metadata.annotations.freehold.dev/revision"]
 
 
 def test_the_service_leads_to_the_cluster_that_serves() -> None:
     frozen = frozen_for(two_nodes())
-    anywhere = objects_of(frozen, Numbers(1, 1))[1]["spec"]["selector"]
+    anywhere = objects_of(frozen, Numbers(1, 1))[2]["spec"]["selector"]
     assert anywhere == {
         "freehold.dev/model": "llama",
         "ray.io/node-type": "head",
         "ray.io/serve": "true",
     }
-    there = objects_of(frozen, Numbers(1, 1), ray_cluster="llama-4rg5v")[1]["spec"]["selector"]
+    there = objects_of(frozen, Numbers(1, 1), ray_cluster="llama-4rg5v")[2]["spec"]["selector"]
     assert there == {**anywhere, "ray.io/cluster": "llama-4rg5v"}
 
 
