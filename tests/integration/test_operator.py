@@ -97,6 +97,7 @@ def test_what_is_changed_by_hand_is_put_back(
     head = "/spec/rayClusterConfig/headGroupSpec/template/spec/containers/0"
     spoil = [
         {"op": "replace", "path": f"{head}/image", "value": "somebody/elses"},
+        {"op": "add", "path": "/spec/suspend", "value": True},
         {"op": "remove", "path": "/metadata/labels/freehold.dev~1model"},
     ]
     kubectl("patch", "rayservice", NAME, "--type=json", "-p", json.dumps(spoil))

@@ -98,7 +98,7 @@ def test_kuberay_and_we_do_not_write_in_turn(
     owner: str,
     frozen: Frozen,
 ) -> None:
-    """KubeRay writes the object back with its finalizer, and nothing of ours is another then."""
+    """KubeRay writes the object back with its finalizer, and nothing else is another then."""
     objects = here(
         objects_of(frozen, Numbers(1, 3), revision="llama-1", owner_uid=owner), namespace
     )
@@ -115,6 +115,7 @@ def test_kuberay_and_we_do_not_write_in_turn(
     live = has_cluster()
     assert live is not None
     assert live["metadata"]["finalizers"] == ["ray.io/rayservice-finalizer"]
+    assert live["metadata"]["generation"] == 1
     assert owned_differs(objects[1], live) == []
     again = apply(kubectl, objects[1])
     assert owned_differs(objects[1], again) == []

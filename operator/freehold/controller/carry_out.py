@@ -202,7 +202,7 @@ class Writer:
         waits_for = ""
         config = service["spec"]["rayClusterConfig"]
         for cluster in seen.clusters:
-            if service["spec"]["suspend"] or cluster["metadata"].get("deletionTimestamp"):
+            if service["spec"].get("suspend") or cluster["metadata"].get("deletionTimestamp"):
                 continue
             name = cluster["metadata"]["name"]
             if recreate and _is_another(seen, service, cluster):

@@ -17,6 +17,7 @@ from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from freehold.kube.resources import BY_KIND, Resource
 from freehold.render.change import owned_differs
+from freehold.render.difference import with_false
 
 
 class Written(Enum):
@@ -72,7 +73,8 @@ async def write_child(
     if live["metadata"].get("deletionTimestamp") or not owned_differs(desired, live):
         return Written.NOTHING, None
     await _own_by_applying(client, resource, live)
-    return Written.APPLIED, await _apply(client, resource, desired, live["metadata"]["uid"])
+    meant = with_false(desired, live)
+    return Written.APPLIED, await _apply(client, resource, meant, live["metadata"]["uid"])
 
 
 async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> ForeignChild | None:
@@ -89,7 +91,9 @@ async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> 
     return None if _owned(found, owner_uid) else _foreign(found)
 
 
-async def _apply(client: KubeClient, resource: Resource, desired: Object, uid: str) -> Object:
+async def _apply(
+    client: KubeClient, resource: Resource, desired: Mapping[str, Any], uid: str
+) -> Object:
     """Apply a child to the very object with this uid."""
     meant = {**desired, "metadata": {**desired["metadata"], "uid": uid}}
     try:

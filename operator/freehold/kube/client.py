@@ -120,12 +120,16 @@ class KubeClient:
     async def list_all(
         self, resource: Resource, namespace: str | None = None, label_selector: str = ""
     ) -> tuple[list[Object], str]:
-        """Return all objects and the resource version that they stand for, page by page."""
+        """Return all objects and the resource version that they stand for, page by page.
+
+        Items of a list do not say what they are where the kind is built in; here they do.
+        """
+        told = {"apiVersion": resource.api_version, "kind": resource.kind}
         query = {"limit": str(_PAGE), "labelSelector": label_selector}
         items: list[Object] = []
         while True:
             page = await self._call("list", resource, resource.path(namespace), query)
-            items += page.get("items") or []
+            items += [told | item for item in page.get("items") or []]
             following = page["metadata"].get("continue")
             if not following:
                 return items, page["metadata"].get("resourceVersion", "")

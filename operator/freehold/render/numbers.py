@@ -79,11 +79,13 @@ def with_numbers(
         for item in cluster["workerGroupSpecs"]
     ]
     overlaid = {
-        "suspend": numbers.suspend,
+        # left out where it is false, as KubeRay does
+        **({"suspend": True} if numbers.suspend else {}),
+        **{name: value for name, value in spec.items() if name != "suspend"},
         "serveConfigV2": _serve_text(spec["serveConfigV2"], numbers, deployment),
         "rayClusterConfig": {**cluster, "workerGroupSpecs": groups},
     }
-    return {**service, "spec": {**spec, **overlaid}}
+    return {**service, "spec": overlaid}
 
 
 def with_scaling_settings(

@@ -92,6 +92,20 @@ def test_it_does_as_it_is_told(http: httpx.Client, ray: Control) -> None:
         Steering.read({"statsu": "RUNNING"})
 
 
+def test_only_clusters_yet_to_come_do_as_told(http: httpx.Client, ray: Control) -> None:
+    http.put(HEAD, json=config())
+    ray.steer("models", "chat", status="DEPLOYING", next_only=True)
+    http.put(OTHER_HEAD, json=config())
+
+    def statuses() -> list[str]:
+        answers = [http.get(url).json() for url in (HEAD, OTHER_HEAD)]
+        return [it["applications"]["chat"]["status"] for it in answers]
+
+    assert statuses() == ["RUNNING", "DEPLOYING"]
+    ray.steer("models", "chat")
+    assert statuses() == ["RUNNING", "RUNNING"]
+
+
 def test_a_request_hangs_that_is_to_hang(http: httpx.Client, ray: Control) -> None:
     http.put(HEAD, json=config())
     ray.steer("models", "chat", hangs=True)
