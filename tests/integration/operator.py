@@ -101,8 +101,8 @@ def start_operator(
         name,
         command,
         {
-            **environment,
             **_OFFLINE,
+            **environment,
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "NO_PROXY": "127.0.0.1,localhost",

@@ -1,0 +1,216 @@
+"""Bad input and the operator: a condition that says who must do what, and no restart to heal it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.control_plane.cluster import Cluster, KubectlFailed
+from tests.control_plane.nodes import SimulatedNode, Taint
+from tests.control_plane.processes import Processes
+from tests.integration.kuberay import KubeRay
+from tests.integration.operator import (
+    RACK,
+    Operator,
+    apply_model,
+    condition,
+    example,
+    start_operator,
+    until,
+    wait_for_condition,
+)
+from tests.unit.sources.configs import config
+from tests.unit.sources.fake_hub import FakeHub
+
+from freehold.api.status import LONGEST_MESSAGE, MOST_ITEMS
+
+Object = dict[str, Any]
+ON_THE_HUB = "acme/tiny"
+B200 = SimulatedNode(
+    "b200",
+    {"nvidia.com/gpu.product": "NVIDIA-B200", "nvidia.com/gpu.count": "8"},
+    [Taint("nvidia.com/gpu")],
+    {"cpu": "192", "memory": "2000Gi", "nvidia.com/gpu": "8"},
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rack(cluster: Cluster) -> Iterator[None]:
+    cluster.add_nodes(RACK)
+    yield
+    cluster.remove_nodes(node.name for node in RACK)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[FakeHub]:
+    """A hub with one model that no catalogue knows."""
+    found = FakeHub(ON_THE_HUB)
+    found.put("config.json", config("qwen3-4b"))
+    found.put("model.safetensors", b"x" * 4096)
+    with found.running():
+        yield found
+
+
+@pytest.fixture(scope="module")
+def operator(
+    cluster: Cluster,
+    kuberay: KubeRay,
+    hub: FakeHub,
+    shared_processes: Processes,
+    shared_namespace: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Operator:
+    """An operator for all tests of this file."""
+    cache = tmp_path_factory.mktemp("hub")
+    at_hub = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(cache)}
+    arguments = (f"--namespace={shared_namespace}", "--no-leader-election")
+    return start_operator(
+        shared_processes, cluster.kubeconfig, kuberay.environment | at_hub, *arguments
+    )
+
+
+@pytest.fixture
+def models(cluster: Cluster, operator: Operator, shared_namespace: str) -> Iterator[Models]:
+    """What the tests do with models; those of a test are deleted after it."""
+    found = Models(cluster, shared_namespace)
+    yield found
+    assert operator.server.running
+    assert operator.metric('freehold_pass_duration_seconds_count{outcome="crashed"}') == 0
+    cluster.kubectl("delete", "fmd", "--all", "-n", shared_namespace, "--wait=false")
+
+
+class Models:
+    """The models of the file's namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster, self.namespace = cluster, namespace
+
+    def apply(self, name: str, **spec: Any) -> None:
+        """Apply the example of a small model under another name."""
+        manifest = example("llama-guard-3-8b", **spec)
+        apply_model(self.cluster, self.namespace, manifest | {"metadata": {"name": name}})
+
+    def wait(self, name: str, kind: str, status: str, reason: str = "") -> Object:
+        """Wait for a condition and return it."""
+        found = wait_for_condition(self.cluster, self.namespace, name, kind, status, reason=reason)
+        return condition(found, kind)
+
+    def get(self, name: str) -> Object:
+        found = self.cluster.get("fmd", name, self.namespace)
+        assert found is not None
+        return found
+
+    def children(self, name: str) -> list[Object]:
+        kinds = "rayservice,service,configmap,controllerrevision"
+        return self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")
+
+    def refused(self, name: str, reason: str) -> str:
+        """Wait until a model is refused for a reason of its spec; return the message."""
+        ready = self.wait(name, "Ready", "False", reason)
+        assert self.wait(name, "Planned", "False", reason)["message"] == ready["message"]
+        assert self.children(name) == []
+        return str(ready["message"])
+
+
+def source(location: str, **more: Any) -> Object:
+    return {"source": f"hf://{location}", "contextLength": 4096, **more}
+
+
+def test_a_model_that_nobody_knows_is_refused_until_the_source_is_corrected(
+    models: Models,
+) -> None:
+    models.apply("unknown", model=source("acme/nothing"))
+    message = models.refused("unknown", "UnknownModel")
+    assert "acme/nothing" in message
+    models.wait("unknown", "Stalled", "True", "UnknownModel")
+    models.apply("unknown", model=source(ON_THE_HUB))
+    models.wait("unknown", "Planned", "True", "PlanMade")
+
+
+def test_a_hub_that_is_away_is_asked_again(models: Models, hub: FakeHub) -> None:
+    hub.refuses = (503, "")
+    try:
+        models.apply("away", model=source(ON_THE_HUB, revision="v1"))
+        models.refused("away", "SourceUnreachable")
+        # it may pass, so nobody is called yet
+        models.wait("away", "Stalled", "False")
+    finally:
+        hub.refuses = None
+    models.wait("away", "Planned", "True", "PlanMade")
+
+
+def test_a_gated_model_without_a_secret_says_what_to_do(models: Models) -> None:
+    gated = {"source": "hf://meta-llama/Llama-Guard-3-8B", "contextLength": 8192}
+    models.apply("gated", model=gated)
+    message = models.refused("gated", "GatedModel")
+    assert "spec.model.credentials.secretRef" in message and "HF_TOKEN" in message
+    models.apply("gated", model={**gated, "credentials": {"secretRef": {"name": "hf-token"}}})
+    models.wait("gated", "Planned", "True", "PlanMade")
+
+
+def test_hardware_that_is_not_there_is_named_beside_the_nearest_until_it_comes(
+    cluster: Cluster, models: Models
+) -> None:
+    candidates = [{"name": "b200", "accelerator": "b200-180gb"}]
+    models.apply("elsewhere", hardware={"candidates": candidates})
+    ready = models.wait("elsewhere", "Ready", "False", "NoHardware")
+    assert "no node carries b200-180gb" in ready["message"]
+    assert "l4-24gb on 4 nodes would carry it" in ready["message"]
+    models.wait("elsewhere", "Planned", "True")
+    assert models.children("elsewhere") == []
+    cluster.add_nodes([B200])
+    try:
+        models.wait("elsewhere", "Ready", "True")
+    finally:
+        cluster.remove_nodes([B200.name])
+
+
+def test_of_two_with_one_served_name_the_older_serves_until_it_goes(
+    cluster: Cluster, models: Models
+) -> None:
+    model = example("llama-guard-3-8b")["spec"]["model"] | {"servedName": "guard"}
+    models.apply("older", model=model)
+    # ages are told to the second
+    older = models.get("older")["metadata"]["creationTimestamp"]
+    until("a second has passed", lambda: now_of(cluster, models.namespace) > older)
+    models.apply("younger", model=model)
+    message = models.refused("younger", "ServedNameTaken")
+    assert f"{models.namespace}/older" in message and "spec.model.servedName" in message
+    models.wait("older", "Ready", "True")
+    cluster.kubectl("delete", "fmd", "older", "-n", models.namespace, "--wait=false")
+    models.wait("younger", "Ready", "True")
+
+
+def now_of(cluster: Cluster, namespace: str) -> str:
+    """Return the API server's time, as it stands in objects."""
+    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "now-"}}
+    made = cluster.kubectl(
+        "create", "-n", namespace, "--dry-run=server", "-ojson", "-f-", stdin=json.dumps(probe)
+    )
+    return str(json.loads(made)["metadata"]["creationTimestamp"])
+
+
+def test_a_name_that_leaves_no_room_for_kuberay_s_own_is_refused_at_once(models: Models) -> None:
+    with pytest.raises(KubectlFailed, match="at most 40"):
+        models.apply("x" * 41)
+    models.apply("x" * 40)
+    models.wait("x" * 40, "Ready", "True")
+
+
+def test_a_status_stays_small_whatever_others_say(models: Models, kuberay: KubeRay) -> None:
+    """Sixteen candidates are rejected at length, and Serve fails with a traceback of 200 kB."""
+    lengthy = [
+        {"name": f"{'c' * 37}-{i:02}", "accelerator": "h100-80gb", "parallelism": {"tensor": 7}}
+        for i in range(15)
+    ]
+    l4 = {"name": "l4", "accelerator": "l4-24gb"}
+    words = "\n".join(f"  File 'engine.py', line {i}: \x1b[31m{'é' * 100}" for i in range(1000))
+    kuberay.ray.steer(models.namespace, "wordy", status="DEPLOY_FAILED", message=words)
+    models.apply("wordy", hardware={"candidates": [*lengthy, l4]})
+    ready = models.wait("wordy", "Ready", "False", "DeployFailed")
+    assert len(ready["message"]) <= LONGEST_MESSAGE
+    status = models.get("wordy")["status"]
+    assert len(status["plan"]["rejected"]) == MOST_ITEMS
+    assert len(json.dumps(status)) < 32 * 1024
