@@ -27,6 +27,8 @@ from tests.unit.sources.fake_hub import FakeHub
 from freehold.api.status import LONGEST_MESSAGE, MOST_ITEMS
 
 Object = dict[str, Any]
+PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
+CRASHES = 'freehold_pass_duration_seconds_count{outcome="crashed"}'
 ON_THE_HUB = "acme/tiny"
 B200 = SimulatedNode(
     "b200",
@@ -77,7 +79,7 @@ def models(cluster: Cluster, operator: Operator, shared_namespace: str) -> Itera
     found = Models(cluster, shared_namespace)
     yield found
     assert operator.server.running
-    assert operator.metric('freehold_pass_duration_seconds_count{outcome="crashed"}') == 0
+    assert operator.metric(CRASHES) == 0
     cluster.kubectl("delete", "fmd", "--all", "-n", shared_namespace, "--wait=false")
 
 
@@ -105,6 +107,37 @@ class Models:
     def children(self, name: str) -> list[Object]:
         kinds = "rayservice,service,configmap,controllerrevision"
         return self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")
+
+    def revisions(self, name: str) -> list[Object]:
+        selector = f"freehold.dev/model={name}"
+        return self.cluster.list("controllerrevision", self.namespace, selector)
+
+    def ray_service(self, name: str) -> Object:
+        found = self.cluster.get("rayservice", name, self.namespace)
+        assert found is not None
+        return found
+
+    def token(self, name: str) -> Object:
+        return self.cluster.get("secret", f"{name}-ray-token", self.namespace) or {}
+
+    def pods(self, name: str, role: str) -> list[Object]:
+        selector = f"freehold.dev/model={name},ray.io/node-type={role}"
+        return self.cluster.list("pod", self.namespace, selector)
+
+    def say_of(self, pod: Object, status: Object) -> None:
+        """Write a part of a pod's status, as its kubelet does."""
+        patch = json.dumps({"status": status})
+        name = pod["metadata"]["name"]
+        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"-p={patch}")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
+
+    def another_pass(self, operator: Operator, name: str) -> None:
+        """Touch a model, and wait until it was looked at."""
+        before = operator.metric(PASSES)
+        self.kubectl("annotate", "fmd", name, f"look={before}", "--overwrite")
+        until("another pass", lambda: operator.metric(PASSES) > before)
 
     def refused(self, name: str, reason: str) -> str:
         """Wait until a model is refused for a reason of its spec; return the message."""
@@ -214,3 +247,90 @@ def test_a_status_stays_small_whatever_others_say(models: Models, kuberay: KubeR
     status = models.get("wordy")["status"]
     assert len(status["plan"]["rejected"]) == MOST_ITEMS
     assert len(json.dumps(status)) < 32 * 1024
+
+
+def test_a_secret_that_pods_miss_is_told_until_it_is_there(
+    models: Models, kuberay: KubeRay
+) -> None:
+    """Nodes are simulated, so what a kubelet would say is written by hand."""
+    kuberay.ray.steer(models.namespace, "tokenless", status="DEPLOYING")
+    models.apply("tokenless")
+    models.wait("tokenless", "Ready", "False", "Deploying")
+    (worker,) = models.pods("tokenless", "worker")
+    healthy = worker["status"]
+    (container,) = healthy["containerStatuses"]
+    words = {"reason": "CreateContainerConfigError", "message": 'secret "hf-token" not found'}
+    waits = {**container, "ready": False, "state": {"waiting": words}}
+    models.say_of(worker, {"containerStatuses": [waits], "conditions": not_ready(healthy)})
+    ready = models.wait("tokenless", "Ready", "False", "PodsCrashing")
+    assert 'secret "hf-token" not found' in ready["message"]
+    models.say_of(worker, healthy)
+    kuberay.ray.steer(models.namespace, "tokenless")
+    models.wait("tokenless", "Ready", "True")
+
+
+def not_ready(status: Object) -> list[Object]:
+    return [
+        {**it, "status": "False"} if it["type"] in ("Ready", "ContainersReady") else it
+        for it in status["conditions"]
+    ]
+
+
+def test_a_token_that_was_deleted_is_made_again_when_a_pod_misses_it(models: Models) -> None:
+    models.apply("robbed")
+    models.wait("robbed", "Ready", "True")
+    (worker,) = models.pods("robbed", "worker")
+    before = models.token("robbed")
+    models.kubectl("delete", "secret", "robbed-ray-token")
+    (container,) = worker["status"]["containerStatuses"]
+    words = {"reason": "CreateContainerConfigError", "message": "not found"}
+    waits = {**container, "ready": False, "state": {"waiting": words}}
+    models.say_of(worker, {"containerStatuses": [waits]})
+    until("it is there again", lambda: models.token("robbed"))
+    assert models.token("robbed")["data"] == before["data"]
+
+
+def test_a_revision_that_was_tampered_with_is_written_anew(models: Models) -> None:
+    models.apply("tampered")
+    models.wait("tampered", "Ready", "True")
+    (good,) = models.revisions("tampered")
+    service = models.ray_service("tampered")
+    models.kubectl("annotate", "fmd", "tampered", "freehold.dev/paused=true")
+    models.wait("tampered", "Reconciling", "False", "Paused")
+    bad = without_server_fields(good)
+    bad["data"]["plan"]["candidate"] = "another"
+    models.kubectl("replace", "--force", "-f-", stdin=json.dumps(bad))
+    models.kubectl("annotate", "fmd", "tampered", "freehold.dev/paused-")
+    until(
+        "it is as it was",
+        lambda: [it["data"] for it in models.revisions("tampered")] == [good["data"]],
+    )
+    models.wait("tampered", "Ready", "True")
+    assert (
+        models.ray_service("tampered")["metadata"]["generation"]
+        == service["metadata"]["generation"]
+    )
+
+
+def test_a_revision_of_another_release_s_format_changes_nothing(
+    models: Models, operator: Operator
+) -> None:
+    models.apply("downgraded")
+    models.wait("downgraded", "Ready", "True")
+    (ours,) = models.revisions("downgraded")
+    before = models.ray_service("downgraded")["metadata"]
+    later = without_server_fields(ours) | {"data": {"format": 2}, "revision": 7}
+    later["metadata"]["name"] = "downgraded-0123456789"
+    models.kubectl("create", "-f-", stdin=json.dumps(later))
+    models.another_pass(operator, "downgraded")
+    assert models.wait("downgraded", "Ready", "True")["reason"] == "Answers"
+    assert (
+        models.ray_service("downgraded")["metadata"]["resourceVersion"] == before["resourceVersion"]
+    )
+    assert models.get("downgraded")["status"]["currentRevision"] == ours["metadata"]["name"]
+
+
+def without_server_fields(found: Object) -> Object:
+    kept = ("name", "namespace", "labels", "ownerReferences")
+    metadata = {key: found["metadata"][key] for key in kept}
+    return json.loads(json.dumps({**found, "metadata": metadata}))
