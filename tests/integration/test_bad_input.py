@@ -11,15 +11,13 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.processes import Processes
 from tests.integration.kuberay import KubeRay
+from tests.integration.models import CRASHES, Models, without_server_fields
 from tests.integration.operator import (
     RACK,
     Operator,
-    apply_model,
-    condition,
     example,
     start_operator,
     until,
-    wait_for_condition,
 )
 from tests.unit.sources.configs import config
 from tests.unit.sources.fake_hub import FakeHub
@@ -27,8 +25,6 @@ from tests.unit.sources.fake_hub import FakeHub
 from freehold.api.status import LONGEST_MESSAGE, MOST_ITEMS
 
 Object = dict[str, Any]
-PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
-CRASHES = 'freehold_pass_duration_seconds_count{outcome="crashed"}'
 ON_THE_HUB = "acme/tiny"
 B200 = SimulatedNode(
     "b200",
@@ -81,70 +77,6 @@ def models(cluster: Cluster, operator: Operator, shared_namespace: str) -> Itera
     assert operator.server.running
     assert operator.metric(CRASHES) == 0
     cluster.kubectl("delete", "fmd", "--all", "-n", shared_namespace, "--wait=false")
-
-
-class Models:
-    """The models of the file's namespace."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self.cluster, self.namespace = cluster, namespace
-
-    def apply(self, name: str, **spec: Any) -> None:
-        """Apply the example of a small model under another name."""
-        manifest = example("llama-guard-3-8b", **spec)
-        apply_model(self.cluster, self.namespace, manifest | {"metadata": {"name": name}})
-
-    def wait(self, name: str, kind: str, status: str, reason: str = "") -> Object:
-        """Wait for a condition and return it."""
-        found = wait_for_condition(self.cluster, self.namespace, name, kind, status, reason=reason)
-        return condition(found, kind)
-
-    def get(self, name: str) -> Object:
-        found = self.cluster.get("fmd", name, self.namespace)
-        assert found is not None
-        return found
-
-    def children(self, name: str) -> list[Object]:
-        kinds = "rayservice,service,configmap,controllerrevision"
-        return self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")
-
-    def revisions(self, name: str) -> list[Object]:
-        selector = f"freehold.dev/model={name}"
-        return self.cluster.list("controllerrevision", self.namespace, selector)
-
-    def ray_service(self, name: str) -> Object:
-        found = self.cluster.get("rayservice", name, self.namespace)
-        assert found is not None
-        return found
-
-    def token(self, name: str) -> Object:
-        return self.cluster.get("secret", f"{name}-ray-token", self.namespace) or {}
-
-    def pods(self, name: str, role: str) -> list[Object]:
-        selector = f"freehold.dev/model={name},ray.io/node-type={role}"
-        return self.cluster.list("pod", self.namespace, selector)
-
-    def say_of(self, pod: Object, status: Object) -> None:
-        """Write a part of a pod's status, as its kubelet does."""
-        patch = json.dumps({"status": status})
-        name = pod["metadata"]["name"]
-        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"-p={patch}")
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
-
-    def another_pass(self, operator: Operator, name: str) -> None:
-        """Touch a model, and wait until it was looked at."""
-        before = operator.metric(PASSES)
-        self.kubectl("annotate", "fmd", name, f"look={before}", "--overwrite")
-        until("another pass", lambda: operator.metric(PASSES) > before)
-
-    def refused(self, name: str, reason: str) -> str:
-        """Wait until a model is refused for a reason of its spec; return the message."""
-        ready = self.wait(name, "Ready", "False", reason)
-        assert self.wait(name, "Planned", "False", reason)["message"] == ready["message"]
-        assert self.children(name) == []
-        return str(ready["message"])
 
 
 def source(location: str, **more: Any) -> Object:
@@ -328,9 +260,3 @@ def test_a_revision_of_another_release_s_format_changes_nothing(
         models.ray_service("downgraded")["metadata"]["resourceVersion"] == before["resourceVersion"]
     )
     assert models.get("downgraded")["status"]["currentRevision"] == ours["metadata"]["name"]
-
-
-def without_server_fields(found: Object) -> Object:
-    kept = ("name", "namespace", "labels", "ownerReferences")
-    metadata = {key: found["metadata"][key] for key in kept}
-    return json.loads(json.dumps({**found, "metadata": metadata}))

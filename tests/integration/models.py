@@ -1,0 +1,113 @@
+"""The models of a namespace: what tests do with them, and what must hold of each in the end."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from tests.control_plane.cluster import Cluster
+from tests.integration.operator import (
+    Operator,
+    apply_model,
+    condition,
+    example,
+    until,
+    wait_for_condition,
+)
+
+Object = dict[str, Any]
+PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
+CRASHES = 'freehold_pass_duration_seconds_count{outcome="crashed"}'
+OF_RAY_SERVICE = "ray.io/originated-from-cr-name="
+
+
+class Models:
+    """The models of one namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster, self.namespace = cluster, namespace
+
+    def apply(self, name: str, **spec: Any) -> None:
+        """Apply the example of a small model under another name."""
+        manifest = example("llama-guard-3-8b", **spec)
+        apply_model(self.cluster, self.namespace, manifest | {"metadata": {"name": name}})
+
+    def wait(self, name: str, kind: str, status: str, reason: str = "") -> Object:
+        """Wait for a condition and return it."""
+        found = wait_for_condition(self.cluster, self.namespace, name, kind, status, reason=reason)
+        return condition(found, kind)
+
+    def get(self, name: str) -> Object:
+        found = self.cluster.get("fmd", name, self.namespace)
+        assert found is not None
+        return found
+
+    def children(self, name: str) -> list[Object]:
+        kinds = "rayservice,service,configmap,controllerrevision"
+        return self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")
+
+    def revisions(self, name: str) -> list[Object]:
+        selector = f"freehold.dev/model={name}"
+        return self.cluster.list("controllerrevision", self.namespace, selector)
+
+    def ray_service(self, name: str) -> Object:
+        found = self.cluster.get("rayservice", name, self.namespace)
+        assert found is not None
+        return found
+
+    def token(self, name: str) -> Object:
+        return self.cluster.get("secret", f"{name}-ray-token", self.namespace) or {}
+
+    def pods(self, name: str, role: str) -> list[Object]:
+        selector = f"freehold.dev/model={name},ray.io/node-type={role}"
+        return self.cluster.list("pod", self.namespace, selector)
+
+    def say_of(self, pod: Object, status: Object) -> None:
+        """Write a part of a pod's status, as its kubelet does."""
+        patch = json.dumps({"status": status})
+        name = pod["metadata"]["name"]
+        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"-p={patch}")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
+
+    def another_pass(self, operator: Operator, name: str) -> None:
+        """Touch a model, and wait until it was looked at."""
+        before = operator.metric(PASSES)
+        self.kubectl("annotate", "fmd", name, f"look={before}", "--overwrite")
+        until("another pass", lambda: operator.metric(PASSES) > before)
+
+    def owned(self, name: str) -> dict[str, Object]:
+        """Return all that belongs to a model, by kind; fails where there are two of a kind."""
+        kinds = "rayservice,service,configmap,controllerrevision"
+        uid = self.get(name)["metadata"]["uid"]
+        found = [*self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")]
+        found.append(self.token(name))
+        assert [owner_of(it) for it in found] == [uid] * len(found), [owner_of(it) for it in found]
+        clusters = self.cluster.list("raycluster", self.namespace, OF_RAY_SERVICE + name)
+        by_kind = {it["kind"]: it for it in [*found, *clusters]}
+        assert len(by_kind) == len(found) + len(clusters), [
+            f"{it['kind']} {it['metadata']['name']}" for it in [*found, *clusters]
+        ]
+        return by_kind
+
+    def refused(self, name: str, reason: str) -> str:
+        """Wait until a model is refused for a reason of its spec; return the message."""
+        ready = self.wait(name, "Ready", "False", reason)
+        assert self.wait(name, "Planned", "False", reason)["message"] == ready["message"]
+        assert self.children(name) == []
+        return str(ready["message"])
+
+
+def owner_of(child: Object) -> str:
+    """Return the uid of an object's only owner."""
+    (owner,) = child["metadata"]["ownerReferences"]
+    return str(owner["uid"])
+
+
+def without_server_fields(found: Object) -> Object:
+    """Return an object as it might be applied again."""
+    kept = ("name", "namespace", "labels", "ownerReferences")
+    metadata = {key: found["metadata"][key] for key in kept}
+    return {**copy.deepcopy(found), "metadata": metadata}
