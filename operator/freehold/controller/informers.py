@@ -20,6 +20,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from freehold.api.names import GROUP, MODEL_LABEL, RAY_SERVICE_LABEL
 from freehold.controller.cache import Cache
+from freehold.controller.kopf_tasks import run_until_one_ends
 from freehold.kube.client import KubeClient
 from freehold.kube.errors import KindMissing, KubeError
 from freehold.kube.resources import (
@@ -192,7 +193,7 @@ class Informers:
             stop_flag=ended,
         )
         self.take_signals()
-        await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
+        await run_until_one_ends(tasks, ended)
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -206,6 +207,7 @@ def _settings() -> kopf.OperatorSettings:
         if selector:
             found.watching.label_selectors[_place(resource)] = selector
     found.queueing.idle_timeout = found.queueing.exit_timeout = 0.5  # the handlers only take notes
+    found.process.ultimate_exiting_timeout = None  # it would kill the process, not the watches
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
     found.persistence.finalizer = f"{GROUP}/kopf"  # never the names that other operators share
