@@ -16,8 +16,10 @@ from typing import Any
 import kopf
 
 _KOPF = str(Path(kopf.__file__).parent)
-# How long kopf's tasks have to end by themselves, and then after each further cancellation.
-_PATIENCE_S = (2.0, 1.0, 1.0, 1.0, 1.0)
+# Ends last, by itself, and closes the connections then; cancelled again it would leave them open.
+_CLEANUP = "startup/cleanup activities"
+# How long kopf's tasks have to end after each cancellation.
+_PATIENCE_S = (2.0, 1.0, 1.0, 1.0)
 
 _log = logging.getLogger(__name__)
 
@@ -36,21 +38,33 @@ async def run_until_one_ends(roots: Collection[asyncio.Task[Any]], ended: asynci
         done, _ = await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
     finally:
         ended.set()
-        await _end_all()
+        await _end_all(roots)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
 
-async def _end_all() -> None:
+async def _end_all(roots: Collection[asyncio.Task[Any]]) -> None:
+    left = {task for task in roots if not task.done()}
     for patience in _PATIENCE_S:
-        tasks = {task for task in asyncio.all_tasks() if _is_kopfs(task)}
-        if not tasks:
-            return
-        for task in tasks:
+        for task in left:
             task.cancel()
-        await asyncio.wait(tasks, timeout=patience)
-    _log.warning("tasks of kopf's do not end: %s", ", ".join(task.get_name() for task in tasks))
+        await _wait(left | _kopfs(), patience)
+        left = {task for task in _kopfs() if task.get_name() != _CLEANUP}
+    for task in _kopfs():
+        task.cancel()
+    await _wait(_kopfs(), 1.0)
+    if left := _kopfs():
+        _log.warning("tasks of kopf's do not end: %s", ", ".join(it.get_name() for it in left))
+
+
+async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def _kopfs() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if _is_kopfs(task)}
 
 
 def _is_kopfs(task: asyncio.Task[Any]) -> bool:
