@@ -23,7 +23,7 @@ from tests.faulty_api import (
     Request,
     Stall,
 )
-from tests.integration.harness import fresh_namespace
+from tests.integration.harness import fresh_namespace, objects_list
 from tests.integration.kuberay import KubeRay
 from tests.integration.models import CRASHES, PASSES, Models
 from tests.integration.operator import RACK, Operator, start_operator, until
@@ -186,14 +186,16 @@ def bounds(models: Models) -> tuple[int, int]:
 
 
 def test_then_nothing_is_written_any_more(
-    api: FaultyApi, operator: Operator, scaled: dict[str, Models]
+    cluster: Cluster, api: FaultyApi, operator: Operator, scaled: dict[str, Models]
 ) -> None:
     """A status whose words alone changed may still come, once; writing in turn never ends."""
+    all_models = objects_list(models.get(NAME) for models in scaled.values())
 
     def a_quiet_round() -> bool:
         before, passes = len(writes(api)), operator.metric(PASSES)
-        for models in scaled.values():
-            models.kubectl("annotate", "fmd", NAME, f"look={before}-{passes}", "--overwrite")
+        cluster.kubectl(
+            "annotate", "-f-", f"look={before}-{passes}", "--overwrite", stdin=all_models
+        )
         until("all are looked at", lambda: operator.metric(PASSES) >= passes + len(scaled))
         return len(writes(api)) == before
 
