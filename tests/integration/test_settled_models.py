@@ -20,7 +20,7 @@ from tests.control_plane.processes import Processes, wait_for
 from tests.integration.hardware import accelerator_class, of_class
 from tests.integration.harness import ROOT
 from tests.integration.kuberay import KubeRay
-from tests.integration.models import Model, Object
+from tests.integration.one_model import Model, Object
 from tests.integration.operator import Operator, example, start_operator, until, wait_until_ready
 from tests.unit.sources.fake_hub import COMMIT, FakeHub
 
