@@ -21,6 +21,7 @@ from jsonschema.validators import extend
 
 from freehold.api.faults import Fault, nearest
 from freehold.api.scalars import whole_number
+from freehold.plan.engine_settings import argument_name
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -277,7 +278,7 @@ def _engine_faults(args: Any, path: Path) -> Iterator[Found]:
     schema = _schema("vllm_engine_args.json")
     known = schema["properties"]
     for key in args:
-        name = str(key).lstrip("-").replace("-", "_")
+        name = argument_name(str(key))
         if name in schema["forbidden"]:
             reason = schema["forbidden"][name]
             yield _fault((*path, str(key)), _show(args[key]), "no value here", f"{reason}.")
