@@ -96,8 +96,10 @@ def owned_arguments() -> str:
         "freehold.ownedWithinArguments": within,
         "freehold.removeArgument": REMOVE,
     }
-    blocks = [f'{{{{- define "{name}" -}}}}\n{text}\n{{{{- end -}}}}\n' for name, text in parts.items()]
-    return "\n".join(["{{/* written by hack/generate_charts.py from the planner's lists */}}", *blocks])
+    blocks = ["{{/* written by hack/generate_charts.py from the planner's lists */}}"]
+    for name, text in parts.items():
+        blocks.append(f'{{{{- define "{name}" -}}}}\n{text}\n{{{{- end -}}}}\n')
+    return "\n".join(blocks)
 
 
 def generated(chart: Path) -> dict[Path, str]:
@@ -113,7 +115,9 @@ def generated(chart: Path) -> dict[Path, str]:
         flags=re.MULTILINE,
     )
     files = {readme: f"{before}{BEGIN}\n{table}\n{END}{after}", metadata: versions}
-    return files | ({OWNED_ARGUMENTS: owned_arguments()} if chart in OWNED_ARGUMENTS.parents else {})
+    if chart in OWNED_ARGUMENTS.parents:
+        files[OWNED_ARGUMENTS] = owned_arguments()
+    return files
 
 
 def main() -> int:
