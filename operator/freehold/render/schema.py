@@ -155,7 +155,7 @@ def _show(value: Any) -> str:
 
 
 def _not_plain(value: Any, path: Path) -> Iterator[Found]:
-    """Yield the values that cannot be written as JSON: NaN, infinities, keys like ``true``."""
+    """Yield the values that JSON does not carry as they are: NaN, keys like ``true``, huge ones."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(key, str):
@@ -168,6 +168,9 @@ def _not_plain(value: Any, path: Path) -> Iterator[Found]:
             yield from _not_plain(item, (*path, index))
     elif isinstance(value, float) and not math.isfinite(value):
         yield _fault(path, str(value), _FINITE)
+    elif isinstance(value, int | float) and abs(value) >= 1 << 63:
+        # the API server makes another number of it, which is no longer what was written
+        yield _fault(path, str(value), "a number of at most 64 bits")
     elif not (value is None or isinstance(value, bool | int | float | str)):
         yield _fault(path, _show(value), "a string, a number, true, false, null, a list, a mapping")
 
