@@ -232,6 +232,29 @@ EDITS: dict[str, Mapping[str, Any]] = {
         }
     },
 }
+# What is changed in the full model so that only a plan finds it, with what it must tell.
+PLANNED: dict[str, tuple[Mapping[str, Any], str]] = {
+    "a model that nobody knows": (
+        {**_source("hf://nobody/nothing"), _ARCHITECTURE: ABSENT},
+        "spec.model.source: found",
+    ),
+    "a bucket that planning cannot read": (
+        {**_source("s3://bucket/llama"), _ARCHITECTURE: ABSENT},
+        "spec.model.source: found a s3:// source",
+    ),
+    "a split that does not divide the heads": (
+        {
+            "spec.hardware.candidates": [
+                {"name": "a", "accelerator": "h100-80gb", "parallelism": {"tensor": 3}}
+            ]
+        },
+        "tensor parallel 3 does not divide",
+    ),
+    "a model that no device of the kind holds": (
+        {"spec.hardware.candidates": [{"name": "a", "accelerator": "l4-24gb"}]},
+        "l4-24gb",
+    ),
+}
 # What is changed in the full class.
 CLASS_EDITS: dict[str, Mapping[str, Any]] = {
     "neither a parent nor a memory": {"spec": {"vendor": "nvidia"}},
@@ -252,6 +275,11 @@ def bad_models() -> dict[str, Object]:
     """Return every bad ModelDeployment by what is wrong with it."""
     model_crd, _ = custom_resource_definitions()
     return dict(by_schema(MODEL, model_crd)) | _edited(MODEL, EDITS)
+
+
+def unplannable_models() -> dict[str, Object]:
+    """Return models that are right in every field, and that no plan carries all the same."""
+    return _edited(MODEL, {what: edits for what, (edits, _) in PLANNED.items()})
 
 
 def bad_classes() -> dict[str, Object]:

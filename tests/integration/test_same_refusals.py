@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ from tests.integration.admission import guarded_cluster
 from tests.integration.bad_manifests import (
     CLASS,
     MODEL,
+    PLANNED,
     TEXTS,
     UNWHOLE_CLASSES,
     bad_classes,
     bad_models,
+    unplannable_models,
 )
 from tests.integration.harness import kuberay_crds
 from tests.integration.operator import condition, start_operator, until
 from tests.integration.refusals import refusals
+from tests.unit.cli.command_line import freehold
 
 from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.base import ApiModel, Rule
@@ -119,15 +122,16 @@ def is_named(field: str, told: str) -> bool:
     return field in told or (bool(within) and f"ObjectMeta.{within.partition('.')[0]}" in told)
 
 
-def told_by_the_operator(cluster: Cluster, item: Object) -> str:
-    """Return what the operator says of a model that it does not carry out."""
+def wait_until_told(cluster: Cluster, item: Object, words: Iterable[str]) -> None:
+    """Wait until the operator says of a model that it is not carried out, with one of the words."""
+    name = item["metadata"]["name"]
 
-    def stalled() -> str:
-        found = cluster.get("fmd", item["metadata"]["name"], NAMESPACE)
-        ready = condition(found, "Ready")
-        return str(ready["message"]) if condition(found, "Stalled").get("status") == "True" else ""
+    def told() -> bool:
+        ready = condition(cluster.get("fmd", name, NAMESPACE), "Ready")
+        message = str(ready.get("message"))
+        return ready.get("status") == "False" and any(it in message for it in words)
 
-    return until(f"{item['metadata']['name']} is stalled", stalled)
+    until(f"the operator says of {name} one of {list(words)}", told)
 
 
 @pytest.mark.parametrize("what", MODELS)
@@ -140,8 +144,10 @@ def test_what_is_wrong_with_a_model_is_told_on_both_ways(
 ) -> None:
     fields = fields_at_fault(tmp_path, json.dumps(models[what]))
     assert fields
-    told = refused_models[what] or told_by_the_operator(cluster, models[what])
-    assert [it for it in fields if is_named(it, told)], (fields, told)
+    if refused_models[what]:
+        assert [it for it in fields if is_named(it, refused_models[what])], refused_models[what]
+    else:
+        wait_until_told(cluster, models[what], fields)
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +181,7 @@ def test_a_class_without_a_whole_parent_is_told_by_the_model_that_names_it(
     cluster.apply(*classes)
     try:
         cluster.apply(model)
-        told = told_by_the_operator(cluster, model)
-        chosen_at = "spec.hardware.candidates[0].accelerator"
-        assert [it for it in (*faults, chosen_at) if it in told], told
+        wait_until_told(cluster, model, [*faults, "spec.hardware.candidates[0].accelerator"])
     finally:
         names = [it["metadata"]["name"] for it in classes]
         cluster.kubectl("delete", "acceleratorclasses", *names)
@@ -189,6 +193,23 @@ def test_what_is_no_manifest_is_refused_on_both_ways(
 ) -> None:
     assert fields_at_fault(tmp_path, TEXTS[what])
     assert refusals(cluster, NAMESPACE, {what: TEXTS[what]})[what]
+
+
+@pytest.mark.parametrize("what", PLANNED)
+def test_what_only_a_plan_finds_is_told_on_both_ways(
+    cluster: Cluster, what: str, tmp_path: Path
+) -> None:
+    model = unplannable_models()[what]
+    model["metadata"] = {"name": what.replace(" ", "-"), "namespace": NAMESPACE}
+    file = tmp_path / "manifest.yaml"
+    file.write_text(json.dumps(model))
+    assert freehold("validate", str(file)).exit_code == 0
+    planned = freehold("plan", "--offline", str(file))
+    _, sentence = PLANNED[what]
+    assert planned.exit_code != 0
+    assert sentence in planned.output
+    cluster.apply(model)
+    wait_until_told(cluster, model, [sentence])
 
 
 def test_every_rule_of_the_kinds_is_broken_by_some_manifest(
