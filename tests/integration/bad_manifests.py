@@ -185,6 +185,9 @@ EDITS: dict[str, Mapping[str, Any]] = {
     "the model's name as an argument": _args(served_model_name="x"),
     "a draft model": _args(speculative_config={"method": "eagle", "model": "x"}),
     "experts kept twice": _args(eplb_config={"num_redundant_experts": 2}),
+}
+# The same, where only the engine's list of arguments, the planner or the catalogue knows.
+LEFT_TO_THE_OPERATOR: dict[str, Mapping[str, Any]] = {
     "an argument that nobody knows": _args(max_num_seq=2),
     "an argument with dashes": _args(**{"max-num-seqs": 2}),
     "an argument denied": _args(no_enable_prefix_caching=True),
@@ -274,7 +277,7 @@ def _class(name: str, **spec: Any) -> Object:
 def bad_models() -> dict[str, Object]:
     """Return every bad ModelDeployment by what is wrong with it."""
     model_crd, _ = custom_resource_definitions()
-    return dict(by_schema(MODEL, model_crd)) | _edited(MODEL, EDITS)
+    return dict(by_schema(MODEL, model_crd)) | _edited(MODEL, EDITS | LEFT_TO_THE_OPERATOR)
 
 
 def unplannable_models() -> dict[str, Object]:
