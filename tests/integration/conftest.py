@@ -19,15 +19,23 @@ from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, wait_for
 from tests.faulty_api import FaultyApi
-from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
-from tests.integration.kuberay import OPERATOR, KubeRay, running_kuberay
+from tests.installation.kuberay import (
+    KubeRay,
+    kuberay_crds,
+    running_kuberay,
+    which_crds,
+    which_operator,
+)
+from tests.integration.harness import KUBECONFIG, ROOT, Kubectl
 
 
 def pytest_report_header() -> list[str]:
     cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
-    crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
-    kuberay = os.environ.get(OPERATOR) or f"a stand-in, since {OPERATOR} is not set"
-    found = {"cluster": cluster, "KubeRay's CRDs": crds, "KubeRay's operator": kuberay}
+    found = {
+        "cluster": cluster,
+        "KubeRay's CRDs": which_crds(),
+        "KubeRay's operator": which_operator(),
+    }
     return [f"integration tests: {what}: {value}" for what, value in found.items()]
 
 
@@ -81,7 +89,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def kuberay(cluster: Cluster) -> Iterator[KubeRay]:
     """KubeRay, real or its stand-in, with a fake of Ray; FREEHOLD_KUBERAY_OPERATOR chooses."""
-    with running_kuberay(cluster) as found:
+    with (
+        Processes.begin("freehold-kuberay-") as processes,
+        running_kuberay(cluster, processes) as found,
+    ):
         yield found
 
 

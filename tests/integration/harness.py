@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+from tests.control_plane.processes import MARKER
+
 ROOT = Path(__file__).parents[2]
-MINIMAL_CRDS = Path(__file__).parent / "data" / "kuberay_minimal_crds.yaml"
-KUBECONFIG, KUBERAY_CRDS = "FREEHOLD_TEST_KUBECONFIG", "FREEHOLD_KUBERAY_CRDS"
-
-
-def kuberay_crds() -> Path:
-    """Return the folder of KubeRay's own CRDs, or the file of the minimal ones."""
-    folder = os.environ.get(KUBERAY_CRDS)
-    return Path(folder) if folder else MINIMAL_CRDS
+KUBECONFIG = "FREEHOLD_TEST_KUBECONFIG"
 
 
 def objects_list(objects: Iterable[Mapping[str, Any]]) -> str:
     """Return objects as a text that ``kubectl --filename -`` takes."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return what runs with the marker of one control plane."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) == str(folder):
+                found.append(process.name())
+        except (psutil.Error, OSError):
+            continue
+    return sorted(found)
 
 
 class Kubectl(Protocol):
