@@ -1,7 +1,7 @@
 """The simulated hardware of the development cluster: node pools as GKE labels and taints them.
 
-Enough for all of examples/ at once in any order: Llama 3.1 405B takes two nodes of eight H100 whole,
-and the scheduler spreads two replicas of 70B over up to two more.
+Enough for all of examples/ at once in any order: Llama 3.1 405B takes two nodes of eight H100
+whole, and the scheduler spreads two replicas of 70B over up to two more.
 """
 
 from __future__ import annotations
