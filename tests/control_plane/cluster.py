@@ -18,6 +18,7 @@ from tests.control_plane.reader import Reader
 
 # how long a command of kubectl may take, beyond what it waits for on purpose
 SECONDS = 120.0
+TOKEN_HOURS = 24 * 365
 
 
 class KubectlFailed(RuntimeError):
@@ -41,12 +42,16 @@ class Cluster:
     def as_service_account(self, namespace: str, name: str, folder: Path) -> Cluster:
         """Return the same cluster with a token of a service account, and nothing else.
 
+        Nobody renews the token, as a kubelet does, so it holds for longer than any test or cluster
+        of an afternoon.
+
         Args:
             namespace: Namespace of the service account.
             name: Its name.
             folder: Where the kubeconfig is written.
         """
-        token = self.kubectl("--namespace", namespace, "create", "token", name).strip()
+        asked = ("create", "token", name, f"--duration={TOKEN_HOURS}h")
+        token = self.kubectl("--namespace", namespace, *asked).strip()
         shown = self.kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json")
         config = json.loads(shown)
         for user in config["users"]:

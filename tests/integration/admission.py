@@ -10,8 +10,8 @@ from typing import Any
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import wait_for
+from tests.installation.helm import rendered_objects
 from tests.integration.harness import ROOT
-from tests.integration.helm import rendered_objects
 from tests.integration.refusals import refusals
 
 POLICIES = ("engine-arguments", "pod-templates", "model-sources")

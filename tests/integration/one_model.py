@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from tests.control_plane.cluster import Cluster
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.operator import apply_model, condition, until, wait_for_condition
 
 Object = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import wait_for
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.recording import Recording, conditions
 
 Object = dict[str, Any]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import wait_for
+from tests.installation.helm import rendered_objects
 from tests.integration.admission import (
     POLICIES,
     Spec,
@@ -20,7 +21,6 @@ from tests.integration.admission import (
     worker,
 )
 from tests.integration.harness import ROOT
-from tests.integration.helm import rendered_objects
 from tests.integration.refusals import refusals
 
 from freehold.plan.engine_settings import OWNED_BY_PLAN, OWNED_WITHIN

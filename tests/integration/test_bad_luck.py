@@ -23,8 +23,8 @@ from tests.faulty_api import (
     Request,
     Stall,
 )
+from tests.installation.kuberay import KubeRay
 from tests.integration.harness import fresh_namespace, objects_list
-from tests.integration.kuberay import KubeRay
 from tests.integration.models import CRASHES, PASSES, Models
 from tests.integration.operator import RACK, Operator, start_operator, until
 

@@ -12,8 +12,7 @@ import yaml
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
-from tests.integration.harness import ROOT
-from tests.integration.helm import (
+from tests.installation.helm import (
     CHART,
     CRDS_CHART,
     SYSTEM,
@@ -22,6 +21,7 @@ from tests.integration.helm import (
     render,
     rendered_objects,
 )
+from tests.integration.harness import ROOT
 
 DATA = Path(__file__).parent / "data"
 CASES = sorted(path.parent.name for path in (DATA / "charts").glob("*/values.yaml"))

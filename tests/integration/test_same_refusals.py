@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
+from tests.installation.kuberay import kuberay_crds
 from tests.integration.admission import guarded_cluster
 from tests.integration.bad_manifests import (
     CLASS,
@@ -29,7 +30,6 @@ from tests.integration.bad_manifests import (
     bad_models,
     unplannable_models,
 )
-from tests.integration.harness import kuberay_crds
 from tests.integration.operator import condition, start_operator, until
 from tests.integration.refusals import refusals
 from tests.unit.cli.command_line import freehold
