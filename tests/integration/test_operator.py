@@ -41,6 +41,8 @@ def operator(cluster: Cluster, kuberay: KubeRay, processes: Processes, namespace
 
 
 NAME = "llama-guard-3-8b"
+OURS = "rayservice,service,configmap,controllerrevision,secret"
+KINDS = {"RayService", "Service", "ConfigMap", "ControllerRevision", "Secret"}
 PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
 
 
@@ -232,3 +234,15 @@ def test_deletion_leaves_nothing_even_when_kuberay_is_gone(
         )
     finally:
         kuberay.server.start()
+
+
+def test_what_is_orphaned_stays_and_belongs_to_nobody(
+    cluster: Cluster, serving: dict[str, Any], namespace: str, kubectl: Kubectl
+) -> None:
+    """A patch that writes a revision anew must find its data as the API server spells them."""
+    kubectl("delete", "fmd", NAME, "--cascade=orphan", "--timeout=60s")
+    left = cluster.list(OURS, namespace, f"freehold.dev/model={NAME}")
+    assert {it["kind"] for it in left} == KINDS
+    owners = [owner["kind"] for it in left for owner in it["metadata"].get("ownerReferences", [])]
+    assert "ModelDeployment" not in owners
+    assert child(cluster, "rayservice", namespace)["status"]["serviceStatus"] == "Running"
