@@ -16,7 +16,7 @@ from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
-from freehold.kube.children import ForeignChild, Written, foreign, is_owned, write_child
+from freehold.kube.children import ForeignChild, Written, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
 from freehold.kube.resources import (
@@ -152,7 +152,10 @@ class Writer:
             place = (seen.key.namespace, wanted["metadata"]["name"])
             found = await self.client.get(CONTROLLER_REVISIONS, *place)
         if not is_owned(found, seen.uid):
-            raise Conflict(_foreign(foreign(found)))
+            raise Conflict(
+                f"the ControllerRevision {wanted['metadata']['name']} belongs to somebody else, such "
+                "as a deleted ModelDeployment of this name; it is waited for until it is gone"
+            )
         if isinstance(read_revision(found), Revision):
             return found
         await self.client.delete(CONTROLLER_REVISIONS, *place, found["metadata"]["uid"])
