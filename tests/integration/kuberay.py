@@ -53,15 +53,20 @@ def proxied(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_kuberay(cluster: Cluster) -> Iterator[KubeRay]:
-    """Run KubeRay against a cluster that has its CRDs."""
+def running_kuberay(cluster: Cluster, *stand_in: str) -> Iterator[KubeRay]:
+    """Run KubeRay against a cluster that has its CRDs.
+
+    Args:
+        cluster: The cluster.
+        stand_in: Further arguments of the stand-in.
+    """
     binary = os.environ.get(OPERATOR)
     if binary:
         cluster.apply_crds(_RAY_JOBS)
     processes = Processes.begin("freehold-kuberay-")
     try:
         with fake_ray(cluster.kubeconfig) as ray:
-            command = _real(binary, cluster) if binary else _stand_in(cluster)
+            command = _real(binary, cluster) if binary else [*_stand_in(cluster), *stand_in]
             environment = {**proxied(ray.url), "PYTHONPATH": str(ROOT)}
             server = processes.start("kuberay", command, environment)
             started = '"Starting workers"' if binary else "watches"
