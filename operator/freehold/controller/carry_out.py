@@ -153,8 +153,8 @@ class Writer:
             found = await self.client.get(CONTROLLER_REVISIONS, *place)
         if not is_owned(found, seen.uid):
             raise Conflict(
-                f"the ControllerRevision {wanted['metadata']['name']} belongs to somebody else, such "
-                "as a deleted ModelDeployment of this name; it is waited for until it is gone"
+                f"the ControllerRevision {place[1]} belongs to somebody else, such as a deleted "
+                "ModelDeployment of this name; it is waited for until it is gone"
             )
         if isinstance(read_revision(found), Revision):
             return found
