@@ -14,7 +14,8 @@ from benchmarks.operator_bench.watched import Watched, watch
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, Server
-from tests.integration.harness import ROOT, kuberay_crds
+from tests.installation.kuberay import kuberay_crds
+from tests.integration.harness import ROOT
 from tests.integration.operator import example, start_operator
 
 from freehold.kube.client import KubeClient, load_configuration

@@ -97,7 +97,7 @@ class Rays:
         old, now = cluster.applications, self._clock()
         cluster.put = config
         cluster.applications = {
-            item["name"]: declared(old.get(item["name"]), item, now)
+            item["name"]: declared(old.get(item["name"]), item, now, self.seconds)
             for item in config.get("applications") or []
         }
 

@@ -82,6 +82,11 @@ class LoseAnswer(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldAnswer(Fault):
+    """The server carries the request out, and the answer never comes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse(Fault):
     """The request does not reach the server, and the connection ends; open answers end too."""
 
@@ -124,6 +129,7 @@ class Rule:
         path: Regular expression that is searched for in the path and query.
         client: The client's name; "" for any.
         watch: True for watches only, False for all but watches, None for both.
+        skip: How many requests it lets through yet before it strikes.
         times: How many requests it strikes yet; None for no limit.
         hits: How many it has struck.
     """
@@ -133,6 +139,7 @@ class Rule:
     path: str = ""
     client: str = ""
     watch: bool | None = None
+    skip: int = 0
     times: int | None = 1
     hits: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -149,6 +156,9 @@ class Rule:
             return False
         with self._lock:
             if self.times == 0:
+                return False
+            if self.skip > 0:
+                self.skip -= 1
                 return False
             if self.times is not None:
                 self.times -= 1

@@ -18,6 +18,7 @@ from tests.faulty_api.faults import (
     ExpireWatch,
     Fault,
     Hang,
+    HoldAnswer,
     LoseAnswer,
     Malformed,
     Refuse,
@@ -137,10 +138,13 @@ class Proxy:
             async with self.upstream.session(headers).request(
                 request.method, url, headers=headers, data=await request.read() or None
             ) as answer:
-                if isinstance(fault, LoseAnswer):
+                if isinstance(fault, LoseAnswer | HoldAnswer):
                     await answer.read()
                     going.request.give(0)
+                if isinstance(fault, LoseAnswer):
                     _abort(request)
+                if isinstance(fault, HoldAnswer):
+                    await _for_ever()
                 return await self._answer(fault, request, going, answer)
         except aiohttp.ClientError:
             _abort(request)

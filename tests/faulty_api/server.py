@@ -87,6 +87,7 @@ class FaultyApi:
         path: str = "",
         client: str = "",
         watch: bool | None = None,
+        skip: int = 0,
         times: int | None = 1,
     ) -> Rule:
         """Let something go wrong with the next requests that match; see ``Rule``.
@@ -94,7 +95,8 @@ class FaultyApi:
         Returns:
             The rule, whose ``hits`` tell how often it struck, and which can be removed.
         """
-        rule = Rule(fault, method=method, path=path, client=client, watch=watch, times=times)
+        meant = {"method": method, "path": path, "client": client}
+        rule = Rule(fault, **meant, watch=watch, skip=skip, times=times)
         self._do(self._inject(rule))
         return rule
 

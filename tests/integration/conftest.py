@@ -8,8 +8,6 @@ are applied to it. ``FREEHOLD_KUBERAY_CRDS`` names a folder with KubeRay's own C
 from __future__ import annotations
 
 import os
-import secrets
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,17 +15,31 @@ import pytest
 from tests.control_plane import build
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import Processes, wait_for
+from tests.control_plane.processes import Processes
 from tests.faulty_api import FaultyApi
-from tests.integration.harness import KUBECONFIG, KUBERAY_CRDS, ROOT, Kubectl, kuberay_crds
-from tests.integration.kuberay import OPERATOR, KubeRay, running_kuberay
+from tests.installation.kuberay import (
+    KubeRay,
+    kuberay_crds,
+    running_kuberay,
+    which_crds,
+    which_operator,
+)
+from tests.integration.harness import (
+    KUBECONFIG,
+    ROOT,
+    Kubectl,
+    fresh_namespace,
+    telling_processes,
+)
 
 
 def pytest_report_header() -> list[str]:
     cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
-    crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
-    kuberay = os.environ.get(OPERATOR) or f"a stand-in, since {OPERATOR} is not set"
-    found = {"cluster": cluster, "KubeRay's CRDs": crds, "KubeRay's operator": kuberay}
+    found = {
+        "cluster": cluster,
+        "KubeRay's CRDs": which_crds(),
+        "KubeRay's operator": which_operator(),
+    }
     return [f"integration tests: {what}: {value}" for what, value in found.items()]
 
 
@@ -66,32 +78,39 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A fresh namespace, deleted after the test without waiting for what is in it."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    # made by the controller manager, and without it no pod is admitted
-    wait_for(
-        f"{name} has its service account",
-        lambda: cluster.get("serviceaccount", "default", name) is not None,
-        30,
-    )
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with fresh_namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(cluster: Cluster) -> Iterator[str]:
+    """The same for all tests of a module, which tell their objects apart by name."""
+    with fresh_namespace(cluster) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
 def kuberay(cluster: Cluster) -> Iterator[KubeRay]:
     """KubeRay, real or its stand-in, with a fake of Ray; FREEHOLD_KUBERAY_OPERATOR chooses."""
-    with running_kuberay(cluster) as found:
+    with (
+        Processes.begin("freehold-kuberay-") as processes,
+        running_kuberay(cluster, processes) as found,
+    ):
         yield found
 
 
 @pytest.fixture
 def processes() -> Iterator[Processes]:
     """Processes that end with the test, however it ends; a failed test shows their last lines."""
-    with Processes.begin("freehold-test-") as found:
+    with telling_processes() as found:
         yield found
-        for server in found.servers.values():
-            sys.stdout.write(f"{server.tail}\n")
+
+
+@pytest.fixture(scope="module")
+def shared_processes() -> Iterator[Processes]:
+    """The same for all tests of a module."""
+    with telling_processes() as found:
+        yield found
 
 
 @pytest.fixture

@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.processes import MARKER, Processes, wait_for
+
 ROOT = Path(__file__).parents[2]
-MINIMAL_CRDS = Path(__file__).parent / "data" / "kuberay_minimal_crds.yaml"
-KUBECONFIG, KUBERAY_CRDS = "FREEHOLD_TEST_KUBECONFIG", "FREEHOLD_KUBERAY_CRDS"
-
-
-def kuberay_crds() -> Path:
-    """Return the folder of KubeRay's own CRDs, or the file of the minimal ones."""
-    folder = os.environ.get(KUBERAY_CRDS)
-    return Path(folder) if folder else MINIMAL_CRDS
+KUBECONFIG = "FREEHOLD_TEST_KUBECONFIG"
 
 
 def objects_list(objects: Iterable[Mapping[str, Any]]) -> str:
     """Return objects as a text that ``kubectl --filename -`` takes."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+@contextmanager
+def fresh_namespace(cluster: Cluster) -> Iterator[str]:
+    """Make a namespace; it is deleted in the end without waiting for what is in it."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    # made by the controller manager, and without it no pod is admitted
+    wait_for(
+        f"{name} has its service account",
+        lambda: cluster.get("serviceaccount", "default", name) is not None,
+        30,
+    )
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@contextmanager
+def telling_processes() -> Iterator[Processes]:
+    """Begin with no process; in the end the last lines of each are written for a failed test."""
+    with Processes.begin("freehold-test-") as found:
+        yield found
+        for server in found.servers.values():
+            sys.stdout.write(f"{server.tail}\n")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return what runs with the marker of one control plane."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) == str(folder):
+                found.append(process.name())
+        except (psutil.Error, OSError):
+            continue
+    return sorted(found)
 
 
 class Kubectl(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode, Taint
-from tests.control_plane.processes import Processes, Server, wait_for
+from tests.control_plane.processes import Processes, Server, free_port, wait_for
 from tests.integration.harness import ROOT
 
 # No hub is reached from here; a model that is not in the catalogue is described in the manifest.
@@ -86,13 +85,6 @@ def example(name: str, **spec: Any) -> dict[str, Any]:
     manifest: dict[str, Any] = yaml.safe_load(path.read_text())
     changed = manifest["spec"] | spec
     return manifest | {"spec": {key: it for key, it in changed.items() if it is not None}}
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at just now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def until(what: str, found: Callable[[], T]) -> T:

@@ -34,6 +34,11 @@ class Recording:
                 found.append(step)
         return found
 
+    def has(self, state: dict[str, Any]) -> bool:
+        """Tell whether a state has been recorded; the watch lags behind who asks."""
+        version = state["metadata"]["resourceVersion"]
+        return any(it["metadata"]["resourceVersion"] == version for it in self.states[::-1])
+
     def ready(self, start: int = 0) -> list[str]:
         """Return the values of Ready, one for each change of it."""
         found: list[str] = []

@@ -16,9 +16,9 @@ from kubernetes import config
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes, wait_for
+from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import devices
-from tests.integration.kuberay import KubeRay
-from tests.integration.models import Model, Object
+from tests.integration.one_model import Model, Object
 from tests.integration.operator import Operator, condition, example, start_operator, until
 
 L4 = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.count": "1"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes, wait_for
+from tests.installation.kuberay import KubeRay
 from tests.integration.harness import Kubectl
-from tests.integration.kuberay import KubeRay
 from tests.integration.operator import (
     PATIENCE_S,
     RACK,

@@ -13,8 +13,7 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import wait_for
-from tests.integration.harness import ROOT, kuberay_crds
-from tests.integration.helm import (
+from tests.installation.helm import (
     CHART,
     CRDS_CHART,
     CRDS_RELEASE,
@@ -24,6 +23,8 @@ from tests.integration.helm import (
     install,
     uninstall,
 )
+from tests.installation.kuberay import kuberay_crds
+from tests.integration.harness import ROOT
 
 EXAMPLE = ROOT / "examples" / "llama-3.1-8b.yaml"
 KINDS = {"modeldeployments.freehold.dev", "acceleratorclasses.freehold.dev"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.processes import wait_for
+from tests.installation.kuberay import KubeRay
 from tests.integration.harness import Kubectl
-from tests.integration.kuberay import KubeRay
 from tests.unit.render.rendered import on, planned, two_nodes
 from tests.unit.render.test_revision import frozen_for, read
 

@@ -12,9 +12,9 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
+from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import devices
-from tests.integration.kuberay import KubeRay
-from tests.integration.models import Model, Object
+from tests.integration.one_model import Model, Object
 from tests.integration.operator import Operator, condition, example, start_operator, until
 from tests.integration.recording import Recording, recording
 

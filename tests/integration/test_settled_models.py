@@ -17,10 +17,10 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes, wait_for
+from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import accelerator_class, of_class
 from tests.integration.harness import ROOT
-from tests.integration.kuberay import KubeRay
-from tests.integration.models import Model, Object
+from tests.integration.one_model import Model, Object
 from tests.integration.operator import Operator, example, start_operator, until, wait_until_ready
 from tests.unit.sources.fake_hub import COMMIT, FakeHub
 

@@ -9,9 +9,9 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
+from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import accelerator_class, of_class
-from tests.integration.kuberay import KubeRay
-from tests.integration.models import Model
+from tests.integration.one_model import Model
 from tests.integration.operator import Operator, example, start_operator, until
 
 NAME = "llama-guard-3-8b"

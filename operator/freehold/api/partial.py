@@ -44,10 +44,10 @@ class _Partial:
         return field.get_default()
 
     def _view(self, model: type[ApiModel] | None, value: Any, path: Path) -> Any:
-        if isinstance(value, list):
-            return tuple(self._view(model, item, (*path, i)) for i, item in enumerate(value))
         if path in self._wrong:
             raise _UnknownError
+        if isinstance(value, list):
+            return tuple(self._view(model, item, (*path, i)) for i, item in enumerate(value))
         if model is not None and isinstance(value, dict):
             return _Partial(model, value, path, self._wrong)
         return value

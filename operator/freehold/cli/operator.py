@@ -65,6 +65,13 @@ from freehold.kube.lease import new_identity
     help="Models to look at at once.",
 )
 @click.option(
+    "--relist-interval",
+    type=click.FloatRange(1),
+    default=600,
+    show_default=True,
+    help="Seconds between two lists of everything, which find what a watch has lost.",
+)
+@click.option(
     "--image-registry",
     help="Registry that the built-in classes' images come from, in place of their own.",
 )
@@ -80,6 +87,7 @@ def operator(
     pod_name: str | None,
     metrics_port: int,
     workers: int,
+    relist_interval: float,
     image_registry: str | None,
     log_format: Literal["json", "text"],
 ) -> None:
@@ -92,7 +100,7 @@ def operator(
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
     process = Process(
-        settings=Settings(namespaces, workers, image_registry, instance=identity),
+        settings=Settings(namespaces, workers, relist_interval, image_registry, instance=identity),
         key_file=install_key_file,
         key_secret=install_key_secret,
         lease_namespace=None if no_leader_election else lease_namespace,

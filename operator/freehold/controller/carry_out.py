@@ -6,7 +6,6 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +16,16 @@ from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
-from freehold.kube.children import ForeignChild, Written, foreign_child, write_child
+from freehold.kube.children import (
+    ForeignChild,
+    Written,
+    foreign,
+    foreign_child,
+    is_owned,
+    write_child,
+)
 from freehold.kube.client import KubeClient, Object
-from freehold.kube.errors import AlreadyExists, Denied, Invalid, KindMissing, NotFound
+from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
 from freehold.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
@@ -30,6 +36,7 @@ from freehold.kube.resources import (
     Resource,
 )
 from freehold.render.change import change, ray_cluster_bounds_patch
+from freehold.render.revision import Revision, read_revision
 from freehold.status.outcome import Finding
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
@@ -72,20 +79,14 @@ class Writer:
         """Write the revision that was decided on, or its new place in the history.
 
         Returns:
-            The uid of the revision that was made here, so that nobody needs to check it.
+            The uid of a new revision, which is known to be whole; None where none was made.
 
         Raises:
             KubeError: It could not be written.
         """
         revision = decision.revision
         if decision.new is not None:
-            try:
-                made = await self.client.create(CONTROLLER_REVISIONS, decision.new)
-            except AlreadyExists:
-                place = (seen.key.namespace, decision.new["metadata"]["name"])
-                found = await self.client.get(CONTROLLER_REVISIONS, *place)
-                self.cache.seen(CONTROLLER_REVISIONS, found, ours=True)
-                return None
+            made = await self._write_revision(seen, decision.new)
             self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
             return str(made["metadata"]["uid"])
         if decision.number is not None and revision is not None:
@@ -154,16 +155,42 @@ class Writer:
             if kind == CONFIG_MAPS.kind and name not in archives:
                 await self._delete(seen, CONFIG_MAPS, name)
 
+    async def _write_revision(self, seen: Seen, wanted: Object) -> Object:
+        """Create a revision, unless it is there and has escaped us; returns it.
+
+        A name is made from the content: what bears it and holds something else is written anew.
+
+        Raises:
+            Conflict: One of the name belongs to somebody else, such as a deleted model of the name,
+                whom it will follow.
+        """
+        try:
+            return await self.client.create(CONTROLLER_REVISIONS, wanted)
+        except AlreadyExists:
+            place = (seen.key.namespace, wanted["metadata"]["name"])
+            found = await self.client.get(CONTROLLER_REVISIONS, *place)
+        if not is_owned(found, seen.uid):
+            raise Conflict(_foreign(foreign(found)))
+        if isinstance(read_revision(found), Revision):
+            return found
+        await self.client.delete(CONTROLLER_REVISIONS, *place, found["metadata"]["uid"])
+        return await self.client.create(CONTROLLER_REVISIONS, wanted)
+
     async def _give_token(self, seen: Seen) -> None:
         """Make the Secret with the token of the model's Ray clusters, once for each process.
 
-        Whether it is there cannot be read; that it is, is what the API server answers.
+        Whether it is there cannot be read; that it is, is what the API server answers, and that
+        it is not, what pods say. Before there is a RayService it may be the Secret of a deleted
+        model of the name, whom it will follow.
         """
-        if seen.uid in self._has_token:
+        if seen.uid in self._has_token and not any(pod.lacks_configuration for pod in seen.pods):
             return
         secret = self.key.ray_token_secret(seen.key.name, seen.key.namespace, seen.uid)
-        with contextlib.suppress(AlreadyExists):
+        try:
             await self.client.create(SECRETS, secret)
+        except AlreadyExists:
+            if seen.ray_service is None:
+                return
         self._has_token.add(seen.uid)
 
     async def _in_the_way(self, seen: Seen, desired: Sequence[Object]) -> Finding | None:

@@ -20,6 +20,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from freehold.api.names import GROUP, MODEL_LABEL, RAY_SERVICE_LABEL
 from freehold.controller.cache import Cache
+from freehold.controller.kopf_tasks import run_until_one_ends
 from freehold.kube.client import KubeClient
 from freehold.kube.errors import KindMissing, KubeError
 from freehold.kube.resources import (
@@ -86,6 +87,8 @@ class Informers:
         take_signals: Takes the process's signals back, which kopf takes to itself.
         kinds: What is watched now.
         listed: Set once everything has been listed.
+        listed_at: When everything was listed last, on the loop's clock.
+        turned_at: When the kinds were looked at last, whatever the API server answered.
     """
 
     client: KubeClient
@@ -99,10 +102,12 @@ class Informers:
     kinds: frozenset[Resource] = frozenset()
     listed: asyncio.Event = field(default_factory=asyncio.Event)
     listed_at: float = 0.0
+    turned_at: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until told to stop; what goes wrong is logged and begun anew."""
         while not stop.is_set():
+            self._turn()
             try:
                 await self._watch(stop)
             except Exception as error:  # kopf's own errors are of no public class
@@ -111,10 +116,16 @@ class Informers:
                 await asyncio.wait_for(stop.wait(), _PAUSE_S)
 
     def age(self) -> float:
-        """Return the seconds since everything was listed, 0 where that never was."""
-        if not self.listed.is_set():
+        """Return the seconds since the last look at the kinds, 0 where none was due yet.
+
+        An API server that is away does not make it grow: looks that fail are looks.
+        """
+        if self.turned_at is None:
             return 0.0
-        return asyncio.get_running_loop().time() - self.listed_at
+        return asyncio.get_running_loop().time() - self.turned_at
+
+    def _turn(self) -> None:
+        self.turned_at = asyncio.get_running_loop().time()
 
     async def relist(self) -> None:
         """List everything that is watched, and repair the cache by it.
@@ -162,12 +173,15 @@ class Informers:
     async def _until_other_kinds(self) -> None:
         """Return when the API server serves other kinds; list everything now and then."""
         while True:
-            await asyncio.sleep(self.look_every)
-            with contextlib.suppress(KubeError):
+            await asyncio.sleep(min(self.look_every, self.relist_every))
+            self._turn()
+            try:
                 if await self._served() != self.kinds:
                     return
-                if asyncio.get_running_loop().time() - self.listed_at > self.relist_every:
+                if asyncio.get_running_loop().time() - self.listed_at >= self.relist_every:
                     await self.relist()
+            except KubeError as error:
+                _log.warning("what there is could not be listed: %s", error)
 
     async def _kopf(self, ended: asyncio.Event) -> None:
         """Run kopf's watches until they are told to end."""
@@ -179,7 +193,7 @@ class Informers:
             stop_flag=ended,
         )
         self.take_signals()
-        await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
+        await run_until_one_ends(tasks, ended)
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -193,6 +207,7 @@ def _settings() -> kopf.OperatorSettings:
         if selector:
             found.watching.label_selectors[_place(resource)] = selector
     found.queueing.idle_timeout = found.queueing.exit_timeout = 0.5  # the handlers only take notes
+    found.process.ultimate_exiting_timeout = None  # it would kill the process, not the watches
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
     found.persistence.finalizer = f"{GROUP}/kopf"  # never the names that other operators share

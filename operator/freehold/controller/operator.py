@@ -48,6 +48,7 @@ class Settings:
     Attributes:
         namespaces: Namespaces whose models are looked after; none for all.
         workers: Passes at once.
+        relist_every: Seconds between two lists of everything.
         image_registry: Registry that the images of the built-in classes come from; None to leave
             them.
         instance: Name of this process, in Events.
@@ -55,6 +56,7 @@ class Settings:
 
     namespaces: Collection[str] = ()
     workers: int = 8
+    relist_every: float = 600.0
     image_registry: str | None = None
     instance: str = "freehold"
 
@@ -79,7 +81,12 @@ class Operator:
         self._world = World(self._cache, settings.image_registry)
         self._names = ServedNames()
         self.informers = Informers(
-            client, configuration, self._cache, settings.namespaces, on_kinds=self._all_again
+            client,
+            configuration,
+            self._cache,
+            settings.namespaces,
+            relist_every=settings.relist_every,
+            on_kinds=self._all_again,
         )
         self._reconciler = Reconciler(
             client=client,

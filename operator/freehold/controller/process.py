@@ -29,6 +29,8 @@ from freehold.kube.lease import LeaderElector, LeaseLost
 LEASE_NAME = "freehold-operator"
 # A pass waits for single requests only; one that takes longer hangs.
 _LONGEST_PASS_S = 600.0
+# A look lists everything at the most, page by page.
+_LONGEST_LOOK_S = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -156,8 +158,8 @@ class Process:
                 "passes": not_older(
                     "the oldest pass", lambda: queue.longest_running, _LONGEST_PASS_S
                 ),
-                "lists": not_older(
-                    "the last list of everything", informers.age, 3 * informers.relist_every
+                "watches": not_older(
+                    "the last look at what is watched", informers.age, _LONGEST_LOOK_S
                 ),
             },
             ready={"lead": able_to_lead(lambda: self.phase)},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from freehold.api import conditions as api
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import OPERATOR, PAUSED_ANNOTATION
 from freehold.api.scalars import duration_seconds
@@ -109,6 +110,8 @@ class Reconciler:
             return Next(after=0.0)
         outcome = found
         wait = await self._report(seen, outcome)
+        if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
+            return Next(failed=True)
         stuck = await self._free(key) if outcome.deleting else None
         return Next(_soonest(wait, stuck, _look_again(outcome)))
 

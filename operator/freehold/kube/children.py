@@ -68,8 +68,8 @@ async def write_child(
         except AlreadyExists:
             metadata = desired["metadata"]
             live = await client.get(resource, metadata["namespace"], metadata["name"])
-    if not _owned(live, owner_uid):
-        return _foreign(live), None
+    if not is_owned(live, owner_uid):
+        return foreign(live), None
     if live["metadata"].get("deletionTimestamp") or not owned_differs(desired, live):
         return Written.NOTHING, None
     await _own_by_applying(client, resource, live)
@@ -88,7 +88,7 @@ async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> 
         found = await client.get(BY_KIND[desired["kind"]], metadata["namespace"], metadata["name"])
     except NotFound:
         return None
-    return None if _owned(found, owner_uid) else _foreign(found)
+    return None if is_owned(found, owner_uid) else foreign(found)
 
 
 async def _apply(
@@ -105,12 +105,14 @@ async def _apply(
         raise Conflict(str(error), error.status) from error
 
 
-def _owned(live: Mapping[str, Any], owner_uid: str) -> bool:
+def is_owned(live: Mapping[str, Any], owner_uid: str) -> bool:
+    """Return whether an object is controlled by the one with this uid."""
     owners = live["metadata"].get("ownerReferences") or []
     return any(it.get("uid") == owner_uid and it.get("controller") for it in owners)
 
 
-def _foreign(live: Mapping[str, Any]) -> ForeignChild:
+def foreign(live: Mapping[str, Any]) -> ForeignChild:
+    """Return an object that is not ours, with whom it belongs to."""
     owners = live["metadata"].get("ownerReferences") or []
     told = ", ".join(f"{it.get('kind')} {it.get('name')}" for it in owners)
     return ForeignChild(live["kind"], live["metadata"]["name"], told or "nobody")

@@ -75,6 +75,11 @@ class PodState:
     restarts: int
     deleting: bool
 
+    @property
+    def lacks_configuration(self) -> bool:
+        """Return whether a Secret or ConfigMap that it refers to is not there."""
+        return any(it.reason == "CreateContainerConfigError" for it in self.troubles)
+
 
 def read_pod(raw: Mapping[str, Any]) -> PodState:
     """Return the state of a pod; what is missing or odd reads as absent."""

@@ -128,3 +128,22 @@ def test_an_application_deploys_for_a_while_and_then_runs() -> None:
     assert told() == ("DEPLOYING", [SERVER])
     now = 10
     assert told() == ("RUNNING", [SERVER])
+
+
+def test_what_ran_runs_on_while_a_change_in_place_starts_more() -> None:
+    now = 0.0
+    rays = Rays(seconds=10, clock=lambda: now)
+    cluster = rays.cluster("models", "chat-bcdfg")
+
+    def states() -> list[str]:
+        (application,) = rays.details(cluster)["applications"].values()
+        return [it["state"] for it in application["deployments"][SERVER]["replicas"]]
+
+    rays.put(cluster, config())
+    now = 10
+    assert states() == ["RUNNING"]
+    more = {"name": SERVER, "autoscaling_config": {"min_replicas": 3, "max_replicas": 3}}
+    rays.put(cluster, config(deployments=[more]))
+    assert states() == ["RUNNING", "STARTING", "STARTING"]
+    now = 20
+    assert states() == ["RUNNING"] * 3

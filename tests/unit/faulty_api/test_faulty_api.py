@@ -21,6 +21,7 @@ from tests.faulty_api import (
     Fault,
     FaultyApi,
     Hang,
+    HoldAnswer,
     LoseAnswer,
     Malformed,
     Refuse,
@@ -183,6 +184,24 @@ def test_a_lost_answer_is_of_a_request_that_was_carried_out(api: FaultyApi, orig
     with pytest.raises(httpx.RemoteProtocolError):
         ask(api, "POST")
     assert origin.methods == ["POST"]
+
+
+def test_an_answer_that_is_held_is_of_a_request_that_was_carried_out(
+    api: FaultyApi, origin: Origin
+) -> None:
+    api.inject(HoldAnswer(), method="POST")
+    with pytest.raises(httpx.ReadTimeout):
+        ask(api, "POST", timeout=0.5)
+    assert origin.methods == ["POST"]
+    (request,) = api.journal.writes()
+    assert (request.fault, request.status) == ("HoldAnswer", 0)
+    assert request.answered is not None
+
+
+def test_a_rule_may_let_some_requests_pass_first(api: FaultyApi) -> None:
+    rule = api.inject(Answer(500), method="POST", skip=2)
+    assert [ask(api, "POST").status_code for _ in range(4)] == [200, 200, 500, 200]
+    assert rule.hits == 1
 
 
 def test_a_refused_request_does_not_reach_the_server(api: FaultyApi, origin: Origin) -> None:

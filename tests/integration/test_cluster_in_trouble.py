@@ -1,0 +1,241 @@
+"""Trouble of a whole cluster: kinds that come and go, servers that end, hang and start again."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+import yaml
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.plane import ControlPlane
+from tests.control_plane.processes import Processes
+from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay
+from tests.integration.harness import ROOT, fresh_namespace
+from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, owner_of
+from tests.integration.operator import (
+    RACK,
+    Operator,
+    example,
+    start_operator,
+    until,
+    wait_until_ready,
+)
+
+Object = dict[str, Any]
+NAME = "guard"
+OUR_L4 = {
+    "apiVersion": "freehold.dev/v1alpha1",
+    "kind": "AcceleratorClass",
+    "metadata": {"name": "our-l4"},
+    "spec": {"extends": "l4-24gb"},
+}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """Servers of our own, since kinds belong to a whole cluster."""
+    with ControlPlane() as own:
+        own.cluster.apply_crds(ROOT / "crds", kuberay_crds())
+        own.cluster.add_nodes(RACK)
+        yield own
+
+
+@pytest.fixture(scope="module")
+def kuberay(plane: ControlPlane) -> Iterator[KubeRay]:
+    with running_kuberay(plane.cluster) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def place(plane: ControlPlane) -> Iterator[Models]:
+    with fresh_namespace(plane.cluster) as namespace:
+        yield Models(plane.cluster, namespace)
+
+
+@pytest.fixture(scope="module")
+def operator(
+    plane: ControlPlane, kuberay: KubeRay, place: Models, shared_processes: Processes
+) -> Operator:
+    """An operator that starts where KubeRay's kinds are missing."""
+    remove_kuberay(plane.cluster)
+    arguments = (f"--namespace={place.namespace}", "--no-leader-election", "--relist-interval=2")
+    environment = kuberay.environment
+    return start_operator(shared_processes, plane.cluster.kubeconfig, environment, *arguments)
+
+
+@pytest.fixture
+def models(operator: Operator, place: Models) -> Iterator[Models]:
+    """The models; whatever a test does, the operator goes on and is well and says so."""
+    yield place
+    assert operator.server.running
+    assert '"ok": true' in operator.get("/healthz")
+    assert '"ok": true' in operator.get("/readyz")
+    assert operator.metric(CRASHES) == 0
+    place.kubectl("delete", "fmd", "--all", "--wait=false")
+
+
+@pytest.fixture
+def serving(plane: ControlPlane, models: Models) -> Models:
+    """A model that serves, with KubeRay's kinds."""
+    plane.cluster.apply_crds(kuberay_crds())
+    models.apply(NAME)
+    models.wait(NAME, "Ready", "True")
+    return models
+
+
+def remove_kuberay(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "crd", "rayservices.ray.io", "rayclusters.ray.io")
+
+
+def test_a_model_may_come_before_its_class_and_before_kuberay(
+    plane: ControlPlane, operator: Operator, models: Models
+) -> None:
+    models.apply("early", hardware={"candidates": [{"name": "ours", "accelerator": "our-l4"}]})
+    assert "our-l4" in models.refused("early", "UnknownAccelerator")
+    plane.cluster.apply(OUR_L4)
+    models.wait("early", "Ready", "False", "KubeRayMissing")
+    assert '"ok": true' in operator.get("/readyz")
+    plane.cluster.apply_crds(kuberay_crds())
+    models.wait("early", "Ready", "True")
+
+
+def test_kuberay_may_go_and_come_again(plane: ControlPlane, serving: Models) -> None:
+    before = serving.owned(NAME)
+    remove_kuberay(plane.cluster)
+    serving.wait(NAME, "Ready", "False", "KubeRayMissing")
+    plane.cluster.apply_crds(kuberay_crds())
+    serving.wait(NAME, "Ready", "True")
+    after = serving.owned(NAME)
+    assert after["RayService"]["metadata"]["uid"] != before["RayService"]["metadata"]["uid"]
+    for kind in ("ControllerRevision", "ConfigMap", "Service", "Secret"):
+        assert after[kind]["metadata"]["uid"] == before[kind]["metadata"]["uid"]
+
+
+def test_an_api_server_that_is_away_is_waited_for(
+    plane: ControlPlane, operator: Operator, serving: Models
+) -> None:
+    with plane.api_server_stopped():
+        before = unanswered(operator)
+        until("it has met nobody", lambda: unanswered(operator) > before)
+        assert '"ok": true' in operator.get("/healthz")
+    goes_on(serving)
+
+
+def test_an_api_server_that_hangs_is_waited_for(
+    plane: ControlPlane, operator: Operator, serving: Models
+) -> None:
+    with plane.api_server_hanging():
+        before = unanswered(operator)
+        until("a request was given up", lambda: unanswered(operator) > before)
+        assert '"ok": true' in operator.get("/healthz")
+    goes_on(serving)
+
+
+def test_an_operator_may_start_before_the_api_server(
+    plane: ControlPlane, operator: Operator, serving: Models
+) -> None:
+    with plane.api_server_stopped():
+        operator.server.stop()
+        operator.server.start()
+        until("it is alive", lambda: answers(operator, "/healthz") == 200)
+        until("it has met nobody", lambda: unanswered(operator) > 0)
+        assert answers(operator, "/readyz") == 503
+    wait_until_ready(operator)
+    goes_on(serving)
+
+
+def unanswered(operator: Operator) -> float:
+    """Return how many requests to the API server had no answer."""
+    samples = [line for line in operator.get("/metrics").splitlines() if 'code="0"' in line]
+    return sum(float(it.rpartition(" ")[2]) for it in samples)
+
+
+def answers(operator: Operator, path: str) -> int:
+    try:
+        operator.get(path)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
+    return 200
+
+
+def goes_on(models: Models) -> None:
+    """Have a change and a lost child seen to, with nothing twice."""
+    before = models.owned(NAME)
+    models.kubectl("delete", "service", NAME, "--wait=false")
+    models.kubectl("scale", "fmd", NAME, "--replicas=2")
+
+    def done() -> bool:
+        found = models.cluster.get("service", NAME, models.namespace)
+        (cluster,) = models.cluster.list("raycluster", models.namespace, OF_RAY_SERVICE + NAME)
+        (group,) = cluster["spec"]["workerGroupSpecs"]
+        return (
+            found is not None
+            and found["metadata"]["uid"] != before["Service"]["metadata"]["uid"]
+            and group["minReplicas"] == 2
+        )
+
+    until("the service is back and there are two replicas", done)
+    models.wait(NAME, "Ready", "True")
+    assert models.owned(NAME).keys() == before.keys()
+
+
+def test_a_model_that_is_made_again_takes_over_nothing_of_its_predecessor(
+    plane: ControlPlane, serving: Models
+) -> None:
+    """What the first one owned is still there when the second one comes, and goes later."""
+    collector = plane.servers["kube-controller-manager"]
+    first = serving.get(NAME)["metadata"]["uid"]
+    collector.send(signal.SIGSTOP)
+    try:
+        serving.kubectl("delete", "fmd", NAME, "--wait=false")
+        serving.apply(NAME)
+        assert serving.get(NAME)["metadata"]["uid"] != first
+        serving.wait(NAME, "Ready", "False", "ChildNotOurs")
+        assert {owner_of(it) for it in serving.children(NAME)} == {first}
+    finally:
+        collector.send(signal.SIGCONT)
+    serving.wait(NAME, "Ready", "True")
+    assert len(serving.owned(NAME)) == 6
+
+
+def test_a_field_of_another_release_is_named_until_it_is_gone(
+    plane: ControlPlane, serving: Models
+) -> None:
+    """The kinds are of a later release than the operator, and then as old as it is."""
+    plane.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f-", stdin=later_kind())
+    manifest = example("llama-guard-3-8b", later="x") | {"metadata": {"name": "modern"}}
+    until("the field is known", lambda: accepted(serving, manifest))
+    message = serving.refused("modern", "InvalidSpec")
+    assert "spec.later" in message
+    # in a status it is nobody's fault
+    patch = json.dumps({"status": {"later": "x"}})
+    serving.kubectl("patch", "fmd", NAME, "--subresource=status", "--type=merge", f"-p={patch}")
+    serving.kubectl("scale", "fmd", NAME, "--replicas=2")
+    serving.wait(NAME, "Planned", "True")
+    plane.cluster.apply_crds(ROOT / "crds")
+    until("the field is gone", lambda: "later" not in serving.get("modern")["spec"])
+    serving.kubectl("annotate", "fmd", "modern", "look=again")
+    serving.wait("modern", "Ready", "True")
+
+
+def later_kind() -> str:
+    """Return the kind with a field more in its spec and in its status."""
+    crd = yaml.safe_load((ROOT / "crds" / "freehold.dev_modeldeployments.yaml").read_text())
+    (version,) = crd["spec"]["versions"]
+    for part in ("spec", "status"):
+        fields = version["schema"]["openAPIV3Schema"]["properties"][part]["properties"]
+        fields["later"] = {"type": "string"}
+    return json.dumps(crd)
+
+
+def accepted(models: Models, manifest: Object) -> bool:
+    command = ("-n", models.namespace, "apply", "--validate=strict", "-f-")
+    done = models.cluster.run("kubectl", *command, stdin=json.dumps(manifest))
+    return done.returncode == 0
