@@ -115,14 +115,16 @@ def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> 
     model.until("it is told", lambda it: it["desiredReplicas"] == 3)
     assert model.engines == engines
 
-    model.edit(engine={"name": "vllm", "images": [IMAGE]})
-    model.until_settled(first)
-    (pods,) = (model.pods(it) for it in model.ray_clusters if it == model.active)
-    assert len(pods) == 1 + 3
-    until("Serve is told no more", lambda: "initial_replicas" not in _block(model))
-    model.until_settled(first)
+    with recording(model.cluster, model.namespace, "fmd") as models:
+        until("the watch has begun", lambda: models.states)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(first)
+        assert len(model.pods(model.active)) == 1 + 3
+        until("Serve is told no more", lambda: "initial_replicas" not in _block(model))
+        model.until_settled(first)
     assert len(server(model)) == 3
-    assert model.status["desiredReplicas"] == 3
+    assert {it["status"]["desiredReplicas"] for it in models.states} == {3}
+    assert {condition(it, "Ready")["status"] for it in models.states} == {"True"}
 
 
 def server(model: Model) -> list[str]:
