@@ -88,13 +88,10 @@ def _deployment(config: dict[str, Any], kept: dict[str, Deployment]) -> Deployme
     if scaling is not None:
         low, high = int(scaling.get("min_replicas", 1)), int(scaling.get("max_replicas", 1))
     found = Deployment(config["name"], low, high)
-    old = kept.get(found.name)
-    if old is not None:
-        found.replicas = list(old.replicas)
-        found.scale(len(found.replicas))
-    else:
-        initial = (scaling or {}).get("initial_replicas")
-        found.scale(low if initial is None else int(initial))
+    old, initial = kept.get(found.name), (scaling or {}).get("initial_replicas")
+    found.replicas = list(old.replicas) if old else []
+    # where that is told, another config goes back to what a deployment begins with
+    found.scale(len(found.replicas) if initial is None else int(initial))
     return found
 
 

@@ -5,6 +5,7 @@ One operator beside KubeRay looks after all models of these tests.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,6 +97,40 @@ def test_bounds_and_targets_leave_everything_running(model: Model) -> None:
     assert model.ray_clusters == clusters and model.engines == engines
     assert model.application["args"] == arguments
     assert uids(model.pods(model.active)) == pods
+
+
+def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> None:
+    """Serve goes back to what a deployment begins with, where its config says that."""
+    scaling: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 3}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    first = model.until_settled()
+    model.kuberay.ray.steer(model.namespace, NAME, target=3)
+    patch = [{"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 3}]
+    model.kubectl("patch", "raycluster", model.active, "--type=json", f"-p={json.dumps(patch)}")
+    model.until("three are wanted", lambda it: it["desiredReplicas"] == 3)
+    engines = model.engines
+
+    model.edit(autoscaling={"maxReplicas": 4})
+    until("four in Serve", lambda: _block(model)["max_replicas"] == 4)
+    model.until("it is told", lambda it: it["desiredReplicas"] == 3)
+    assert model.engines == engines
+
+    with recording(model.cluster, model.namespace, "fmd") as models:
+        until("the watch has begun", lambda: models.states)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(first)
+        assert len(model.pods(model.active)) == 1 + 3
+        until("Serve is told no more", lambda: "initial_replicas" not in _block(model))
+        model.until_settled(first)
+    assert len(server(model)) == 3
+    assert {it["status"]["desiredReplicas"] for it in models.states} == {3}
+    assert {condition(it, "Ready")["status"] for it in models.states} == {"True"}
+
+
+def server(model: Model) -> list[str]:
+    """Return the engines of the cluster that serves."""
+    found = model.kuberay.ray.model(model.namespace, NAME)["clusters"][model.active]
+    return list(found[f"FreeholdServer:{NAME}"])
 
 
 def _block(model: Model) -> Object:

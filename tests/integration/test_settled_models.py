@@ -219,6 +219,14 @@ def test_another_release_writes_to_no_child_until_a_user_does(
     assert found["wide"]["image"] == "rayproject/ray-llm:next"
     assert found["single"]["image"] == "mirror.example.com/ray-llm:third"
 
+    # the way back is to what was decided then, not to what this release would decide
+    single = world.models["single"]
+    single.edit(model={"contextLength": SOURCE["contextLength"]})
+    assert single.until_settled(single.status["currentRevision"]) == model_revision(
+        before["single"]
+    )
+    assert seen_of(single) == former["single"]
+
 
 def model_revision(children: Object) -> str:
     (found,) = (it for it in children if it.startswith("ControllerRevision "))

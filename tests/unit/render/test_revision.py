@@ -29,7 +29,7 @@ from freehold.plan.rollout import spec_parts
 from freehold.render import engine_image, pod_size, pod_template, ray_service, request_path, scaling
 from freehold.render.change import owned_differs
 from freehold.render.engine_image import NoEngineImage
-from freehold.render.numbers import Numbers, numbers_of
+from freehold.render.numbers import Numbers, first_of, numbers_of
 from freehold.render.objects import object_yaml
 from freehold.render.revision import (
     Frozen,
@@ -94,7 +94,8 @@ def counts_in(objects: list[dict[str, Any]]) -> list[int]:
     (application,) = config_in(objects)["applications"]
     block = application["deployments"][0]["autoscaling_config"]
     (group,) = service_in(objects)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    serve = [block[f"{name}_replicas"] for name in ("min", "initial", "max")]
+    first = block.get("initial_replicas", block["min_replicas"])
+    serve = [block["min_replicas"], first, block["max_replicas"]]
     return [*serve, *(group[name] for name in ("minReplicas", "replicas", "maxReplicas"))]
 
 
@@ -285,6 +286,11 @@ def test_a_new_cluster_begins_with_as_many_as_there_are_within_bounds(
 ) -> None:
     objects = objects_of(frozen_for(planned()), Numbers(2, 9, initial=initial))
     assert counts_in(objects) == [2, expected, 9] * 2
+    assert first_of(service_in(objects), "only") == expected
+    # not told where it is the least, since Serve would go back to it at every change
+    (application,) = config_in(objects)["applications"]
+    block = application["deployments"][0]["autoscaling_config"]
+    assert ("initial_replicas" in block) == (expected > 2)
 
 
 @pytest.mark.parametrize(("spec", "suspend"), [({"suspend": True}, True), ({"replicas": 0}, False)])
@@ -402,7 +408,7 @@ def test_other_scaling_settings_change_their_block_and_nothing_else() -> None:
     block = new["applications"][0]["deployments"][0]["autoscaling_config"]
     assert block["target_ongoing_requests"] == plan.max_num_seqs + 7
     assert block["downscale_to_zero_delay_s"] == 90.0
-    assert [block[f"{it}_replicas"] for it in ("min", "initial", "max")] == [1, 1, 1]
+    assert [block[f"{it}_replicas"] for it in ("min", "max")] == [1, 1]
     for config in (old, new):
         del config["applications"][0]["deployments"][0]["autoscaling_config"]
     assert old == new
