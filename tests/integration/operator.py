@@ -31,6 +31,7 @@ RACK = (
     *(SimulatedNode(f"l4-{i}", _L4, [_GPU], _SMALL) for i in range(4)),
     SimulatedNode("heads", allocatable={"cpu": "64", "memory": "256Gi"}),
 )
+
 # What each step may take on a busy machine; a test waits for conditions, not for this.
 PATIENCE_S = 60.0
 
@@ -62,6 +63,20 @@ class Operator:
             if line.startswith(f"{sample} "):
                 return float(line.rpartition(" ")[2])
         return 0.0
+
+
+def many_l4(nodes: int) -> list[SimulatedNode]:
+    """Return nodes of eight L4 each, for tests of many models."""
+    labels = {**_L4, "nvidia.com/gpu.count": "8"}
+    return [
+        SimulatedNode(
+            f"l4-by-eight-{i}",
+            labels,
+            [_GPU],
+            {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "8"},
+        )
+        for i in range(nodes)
+    ]
 
 
 def example(name: str, **spec: Any) -> dict[str, Any]:

@@ -16,17 +16,17 @@ from typing import Any
 
 import pytest
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
 from tests.faulty_api import FaultyApi, Hang, HoldAnswer, Request
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
 from tests.integration.kuberay import KubeRay, running_kuberay
-from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models
+from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, assert_same_spec
 from tests.integration.operator import (
     RACK,
     Operator,
     condition,
+    many_l4,
     start_operator,
     until,
     wait_until_ready,
@@ -41,14 +41,7 @@ WRITES = "POST|PUT|PATCH|DELETE"
 # An operator that has nothing to write is killed all the same after this many seconds.
 NOTHING_TO_DO_S = 1.5
 # Every model may have two replicas, in an old cluster and in a new one, in two namespaces.
-NODES = [
-    *RACK,
-    *(
-        SimulatedNode(f"{kind.name}-{i}", kind.labels, kind.taints, kind.allocatable)
-        for kind, count in ((RACK[0], 4), (RACK[2], 8 * len(NAMES)))
-        for i in range(count)
-    ),
-]
+NODES = [*RACK, *many_l4(len(NAMES))]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -183,7 +176,7 @@ def assert_as_without_kills(models: Models, calm: Models, name: str) -> None:
         until(f"{name} has settled", lambda each=each: is_settled(each, name))
     found, wanted = models.owned(name, history=True), calm.owned(name)
     assert found.keys() == wanted.keys()
-    assert found["RayService"]["spec"] == wanted["RayService"]["spec"]
+    assert_same_spec(found["RayService"], wanted["RayService"])
     assert found["Service"]["spec"]["ports"] == wanted["Service"]["spec"]["ports"]
     assert told(models.get(name)) == told(calm.get(name))
     assert_no_revision_twice(models.revisions(name))
