@@ -61,11 +61,11 @@ live: setup ## Tests against real Ray and real vLLM
 tools: $(VENV)/.ready ## Build etcd, Kubernetes, kwok, kubectl and Helm, once; needs Go or gets it
 	@$(BIN)/python -m tests.control_plane.build
 
-cluster: tools ## Bring up a control plane in the background; prints the line that uses it
-	@$(BIN)/python -m tests.control_plane up
+cluster: tools ## Bring up a cluster in the background, with KubeRay, the charts and simulated nodes
+	@$(BIN)/python -m tests.installation up
 
 cluster-down: $(VENV)/.ready ## Take it down
-	@$(BIN)/python -m tests.control_plane down
+	@$(BIN)/python -m tests.installation down
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py

@@ -1,12 +1,14 @@
 """Write what the charts repeat, or with --check say whether what is there is up to date.
 
 Each Chart.yaml takes the version of the Python package; each chart's README takes its table of
-values from the comments in values.yaml.
+values from the comments in values.yaml; the policy on engine arguments takes its list from the
+planner's.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import json
 import re
@@ -20,8 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "operator"))
 
 from freehold import __version__  # noqa: E402
+from freehold.plan.engine_settings import OWNED_BY_PLAN, OWNED_WITHIN, REMOVE  # noqa: E402
 
 CHARTS = ROOT / "charts"
+OWNED_ARGUMENTS = CHARTS / "freehold" / "templates" / "_owned_arguments.tpl"
 BEGIN, END = "<!-- values: written by hack/generate_charts.py -->", "<!-- end of values -->"
 
 
@@ -73,6 +77,31 @@ def _as_json(node: yaml.Node) -> str:
     return json.dumps(yaml.SafeLoader("").construct_document(node)).replace("|", "\\|")
 
 
+def owned_arguments() -> str:
+    """Return the arguments that the plan owns, as CEL in templates that a policy includes.
+
+    Raises:
+        ValueError: A sentence holds what Helm would take for an action.
+    """
+    owned = json.dumps(OWNED_BY_PLAN, indent=2)
+    # a mapping of CEL has values of one type, so that what is harmless is compared as text
+    fields = [
+        dataclasses.asdict(item) | {"harmless": json.dumps(item.harmless)} for item in OWNED_WITHIN
+    ]
+    within = json.dumps(fields, indent=2)
+    if "{{" in owned + within + REMOVE:
+        raise ValueError("an argument's sentence holds {{, which Helm would execute")
+    parts = {
+        "freehold.ownedArguments": owned,
+        "freehold.ownedWithinArguments": within,
+        "freehold.removeArgument": REMOVE,
+    }
+    blocks = ["{{/* written by hack/generate_charts.py from the planner's lists */}}"]
+    for name, text in parts.items():
+        blocks.append(f'{{{{- define "{name}" -}}}}\n{text}\n{{{{- end -}}}}\n')
+    return "\n".join(blocks)
+
+
 def generated(chart: Path) -> dict[Path, str]:
     """Return the text of each file of a chart that holds something generated."""
     readme, metadata = chart / "README.md", chart / "Chart.yaml"
@@ -85,7 +114,10 @@ def generated(chart: Path) -> dict[Path, str]:
         metadata.read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )
-    return {readme: f"{before}{BEGIN}\n{table}\n{END}{after}", metadata: versions}
+    files = {readme: f"{before}{BEGIN}\n{table}\n{END}{after}", metadata: versions}
+    if chart in OWNED_ARGUMENTS.parents:
+        files[OWNED_ARGUMENTS] = owned_arguments()
+    return files
 
 
 def main() -> int:
@@ -97,7 +129,7 @@ def main() -> int:
     for chart in sorted(path.parent for path in CHARTS.glob("*/Chart.yaml")):
         for path, text in generated(chart).items():
             name = str(path.relative_to(ROOT))
-            present = path.read_text(encoding="utf-8")
+            present = path.read_text(encoding="utf-8") if path.exists() else ""
             lines += difflib.unified_diff(
                 present.splitlines(), text.splitlines(), name, "generated", lineterm=""
             )

@@ -19,6 +19,7 @@ from freehold.api.yaml_text import Document
 from freehold.catalog.builtin import Catalog, builtin_catalog
 from freehold.errors import NoPlanFits, RenderingRefused
 from freehold.plan.checks import faults_on_cores
+from freehold.plan.engine_settings import owned_faults
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Judge, Option, Question, make_plan
 from freehold.plan.resolve import resolve
@@ -87,9 +88,14 @@ def read_manifests(texts: Iterable[tuple[str, str]]) -> Manifests:
 
 
 def check_arguments(model: ModelDeployment) -> tuple[Fault, ...]:
-    """Return the faults of the engine arguments, by the engine's own list of them."""
-    faults = check_engine_args(model.engine_args)
-    return tuple(replace(fault, path=f"spec.engine.args.{fault.path}") for fault in faults)
+    """Return the faults of the engine arguments: the plan's own, then by the engine's list."""
+    owned = tuple(owned_faults(model.engine_args))
+    told = {fault.path for fault in owned}
+    known = (
+        replace(fault, path=f"spec.engine.args.{fault.path}")
+        for fault in check_engine_args(model.engine_args)
+    )
+    return (*owned, *(fault for fault in known if fault.path not in told))
 
 
 def require_accepted(config: dict[str, Any]) -> None:

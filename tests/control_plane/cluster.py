@@ -7,15 +7,18 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.pinned import tool
 from tests.control_plane.processes import wait_for
+from tests.control_plane.reader import Reader
 
 # how long a command of kubectl may take, beyond what it waits for on purpose
 SECONDS = 120.0
+TOKEN_HOURS = 24 * 365
 
 
 class KubectlFailed(RuntimeError):
@@ -32,15 +35,23 @@ class Cluster:
 
     kubeconfig: Path
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.kubeconfig)
+
     def as_service_account(self, namespace: str, name: str, folder: Path) -> Cluster:
         """Return the same cluster with a token of a service account, and nothing else.
+
+        Nobody renews the token, as a kubelet does, so it holds for longer than any test or cluster
+        of an afternoon.
 
         Args:
             namespace: Namespace of the service account.
             name: Its name.
             folder: Where the kubeconfig is written.
         """
-        token = self.kubectl("--namespace", namespace, "create", "token", name).strip()
+        asked = ("create", "token", name, f"--duration={TOKEN_HOURS}h")
+        token = self.kubectl("--namespace", namespace, *asked).strip()
         shown = self.kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json")
         config = json.loads(shown)
         for user in config["users"]:
@@ -84,17 +95,13 @@ class Cluster:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Return an object, or None where there is none."""
-        where = ["--namespace", namespace] if namespace else []
-        found = self.kubectl("get", kind, name, *where, "--ignore-not-found", "--output=json")
-        return json.loads(found) if found else None
+        return self._reader.get(kind, name, namespace)
 
     def list(
         self, kind: str, namespace: str | None = None, selector: str = ""
     ) -> list[dict[str, Any]]:
-        """Return objects, of all namespaces unless one is given."""
-        where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
-        found = self.kubectl("get", kind, *where, f"--selector={selector}", "--output=json")
-        return list(json.loads(found)["items"])
+        """Return objects of kinds, in all namespaces unless one is given."""
+        return self._reader.list(kind, namespace, selector)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str | None = None) -> None:
         """Apply objects server-side, with strict field validation."""

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,10 +31,12 @@ class ControlPlane:
     Attributes:
         simulate_nodes: Whether kwok runs.
         audit: Whether the API server logs each request to :attr:`audit_log`.
+        processes: All that runs for it, once it is started.
     """
 
     simulate_nodes: bool = True
     audit: bool = False
+    processes: Processes = field(init=False)
 
     def __enter__(self) -> Self:
         self.start()
@@ -56,7 +58,7 @@ class ControlPlane:
             ServerFailed: A server ended or did not get ready; carries the end of its log.
         """
         build.ensure()
-        self._processes = Processes.begin()
+        self.processes = Processes.begin()
         self._port = _reserve_port()
         try:
             self._start()
@@ -82,18 +84,18 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Kill all servers and remove the folder. Harmless when done twice."""
-        self._processes.end()
+        self.processes.end()
         self._port.close()
 
     @property
     def folder(self) -> Path:
         """The folder of data, kubeconfigs and logs; gone after :meth:`stop`."""
-        return self._processes.folder
+        return self.processes.folder
 
     @property
     def servers(self) -> Mapping[str, Server]:
         """The processes by name, those of :meth:`spawn` among them."""
-        return self._processes.servers
+        return self.processes.servers
 
     @property
     def cluster(self) -> Cluster:
@@ -124,7 +126,7 @@ class ControlPlane:
             command: Program and arguments.
             environment: All of its environment; this process's own unless told.
         """
-        return self._processes.start(name, command, environment)
+        return self.processes.start(name, command, environment)
 
     @property
     def api_server(self) -> Server:

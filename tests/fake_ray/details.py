@@ -53,7 +53,7 @@ def _deployment(
     if part.serves_the_model and steering.running is not None:
         running = min(running, steering.running)
     if phase.status == "DEPLOYING":
-        running = 0
+        running = min(running, part.kept)
     status = _OF_DEPLOYMENTS.get(phase.status, "UPDATING")
     if status == "HEALTHY" and running < len(part.replicas):
         status = "UPSCALING"

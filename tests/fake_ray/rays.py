@@ -45,14 +45,26 @@ class Rays:
         self.clusters: dict[tuple[str, str], Cluster] = {}
         self.hosts: dict[str, int] = {}
         self._steering: dict[tuple[str, str], Steering] = {}
+        self._as_before: dict[tuple[str, str], Steering] = {}
         self._asked: dict[tuple[str, str], Asked] = {}
 
     def steering(self, namespace: str, model: str) -> Steering:
         """Return how one model is steered."""
         return self._steering.get((namespace, model), Steering())
 
+    def steering_of(self, cluster: Cluster) -> Steering:
+        """Return how one cluster of a model is steered."""
+        before = self._as_before.get((cluster.namespace, cluster.name))
+        return before or self.steering(cluster.namespace, cluster.model)
+
     def steer(self, namespace: str, model: str, steering: Steering) -> None:
         """Steer one model, from the next answer on."""
+        for cluster in self._of(namespace, model):
+            place = (namespace, cluster.name)
+            before = self.steering_of(cluster)
+            self._as_before.pop(place, None)
+            if steering.next_only:
+                self._as_before[place] = before
         self._steering[(namespace, model)] = steering
         if steering.target is not None:
             for cluster in self._of(namespace, model):
@@ -85,13 +97,13 @@ class Rays:
         old, now = cluster.applications, self._clock()
         cluster.put = config
         cluster.applications = {
-            item["name"]: declared(old.get(item["name"]), item, now)
+            item["name"]: declared(old.get(item["name"]), item, now, self.seconds)
             for item in config.get("applications") or []
         }
 
     def details(self, cluster: Cluster) -> dict[str, Any]:
         """Return what the cluster's dashboard says."""
-        steering = self.steering(cluster.namespace, cluster.model)
+        steering = self.steering_of(cluster)
         applications = {
             name: details.application(
                 item, phase(item, steering, self._clock(), self.seconds), steering
@@ -119,7 +131,7 @@ class Rays:
         return [item for item in found if (item.namespace, item.model) == (namespace, model)]
 
     def _runs(self, cluster: Cluster) -> bool:
-        steering, now = self.steering(cluster.namespace, cluster.model), self._clock()
+        steering, now = self.steering_of(cluster), self._clock()
         found = cluster.applications.values()
         phases = [phase(item, steering, now, self.seconds) for item in found]
         return bool(phases) and all(item.status == "RUNNING" for item in phases)

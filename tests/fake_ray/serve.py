@@ -15,12 +15,16 @@ _INGRESS = ("OpenAiIngress", "LLMRouter")
 
 @dataclass(slots=True)
 class Deployment:
-    """One deployment: its name, its bounds, and the replicas that Serve wants of it."""
+    """One deployment: its name, its bounds, and the replicas that Serve wants of it.
+
+    The first ``kept`` of them ran when the config was put, and run on while others start.
+    """
 
     name: str
     low: int
     high: int
     replicas: list[str] = field(default_factory=list)
+    kept: int = 0
 
     @property
     def serves_the_model(self) -> bool:
@@ -43,17 +47,23 @@ class Application:
     deployments: list[Deployment]
 
 
-def declared(old: Application | None, config: dict[str, Any], now: float) -> Application:
+def declared(
+    old: Application | None, config: dict[str, Any], now: float, seconds: float
+) -> Application:
     """Return the application after ``config`` was put.
 
-    The same config again changes nothing. Another one under ``deployments`` keeps the replicas;
-    any other change is new code to Serve, and all replicas are new.
+    The same config again changes nothing. Another one under ``deployments`` keeps the replicas,
+    which run on if they ran; any other change is new code to Serve, and all replicas are new.
     """
     if old is not None and old.config == config:
         return old
     same_code = old is not None and _code(old.config) == _code(config)
     kept = {item.name: item for item in old.deployments} if old and same_code else {}
     deployments = [_deployment(item, kept) for item in _declared_deployments(config)]
+    if old is not None and now - old.since >= seconds:
+        for part in deployments:
+            before = kept.get(part.name)
+            part.kept = min(len(before.replicas), len(part.replicas)) if before else 0
     return Application(config, now, deployments)
 
 
@@ -78,13 +88,10 @@ def _deployment(config: dict[str, Any], kept: dict[str, Deployment]) -> Deployme
     if scaling is not None:
         low, high = int(scaling.get("min_replicas", 1)), int(scaling.get("max_replicas", 1))
     found = Deployment(config["name"], low, high)
-    old = kept.get(found.name)
-    if old is not None:
-        found.replicas = list(old.replicas)
-        found.scale(len(found.replicas))
-    else:
-        initial = (scaling or {}).get("initial_replicas")
-        found.scale(low if initial is None else int(initial))
+    old, initial = kept.get(found.name), (scaling or {}).get("initial_replicas")
+    found.replicas = list(old.replicas) if old else []
+    # where that is told, another config goes back to what a deployment begins with
+    found.scale(len(found.replicas) if initial is None else int(initial))
     return found
 
 
@@ -111,4 +118,5 @@ def phase(application: Application, steering: Steering, now: float, seconds: flo
     elapsed = now - application.since
     if elapsed >= seconds:
         return Phase("RUNNING", "", True)
-    return Phase("DEPLOYING", "", elapsed >= seconds / 2)
+    known = any(part.kept for part in application.deployments)
+    return Phase("DEPLOYING", "", known or elapsed >= seconds / 2)

@@ -68,7 +68,7 @@ class FakeRay:
         return found
 
     async def _dashboard(self, request: web.Request, cluster: Cluster) -> web.Response:
-        steering = self.rays.steering(cluster.namespace, cluster.model)
+        steering = self.rays.steering_of(cluster)
         token = _token(request)
         asked = self.rays.asked(cluster.namespace, cluster.model)
         if token and token not in asked.tokens:
@@ -87,7 +87,7 @@ class FakeRay:
     async def _endpoint(self, request: web.Request, cluster: Cluster) -> web.Response:
         if request.path == "/-/healthz":
             return _node(request)
-        steering = self.rays.steering(cluster.namespace, cluster.model)
+        steering = self.rays.steering_of(cluster)
         asked = self.rays.asked(cluster.namespace, cluster.model)
         asked.requests[request.path] = asked.requests.get(request.path, 0) + 1
         if steering.hangs:

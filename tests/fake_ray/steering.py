@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """How the fake behaves for one model, in all its Ray clusters.
+    """How the fake behaves for one model, in all its Ray clusters or in those yet to come.
 
     Attributes:
         status: What Serve says of the model's applications whatever was declared, such as
@@ -22,6 +22,7 @@ class Steering:
         hangs: Whether the endpoint takes a request and never answers.
         dashboard: HTTP status of the dashboard; 200 for the normal course.
         token: Token that the dashboard asks for; None for no authentication.
+        next_only: Whether clusters that have a Serve config already go on as before.
     """
 
     status: str | None = None
@@ -32,6 +33,7 @@ class Steering:
     hangs: bool = False
     dashboard: int = 200
     token: str | None = None
+    next_only: bool = False
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Steering:

@@ -17,23 +17,29 @@ from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes
 from tests.faulty_api import FaultyApi
+from tests.installation.kuberay import (
+    KubeRay,
+    kuberay_crds,
+    running_kuberay,
+    which_crds,
+    which_operator,
+)
 from tests.integration.harness import (
     KUBECONFIG,
-    KUBERAY_CRDS,
     ROOT,
     Kubectl,
     fresh_namespace,
-    kuberay_crds,
     telling_processes,
 )
-from tests.integration.kuberay import OPERATOR, KubeRay, running_kuberay
 
 
 def pytest_report_header() -> list[str]:
     cluster = os.environ.get(KUBECONFIG, "a control plane of its own")
-    crds = os.environ.get(KUBERAY_CRDS) or f"minimal ones, since {KUBERAY_CRDS} is not set"
-    kuberay = os.environ.get(OPERATOR) or f"a stand-in, since {OPERATOR} is not set"
-    found = {"cluster": cluster, "KubeRay's CRDs": crds, "KubeRay's operator": kuberay}
+    found = {
+        "cluster": cluster,
+        "KubeRay's CRDs": which_crds(),
+        "KubeRay's operator": which_operator(),
+    }
     return [f"integration tests: {what}: {value}" for what, value in found.items()]
 
 
@@ -86,7 +92,10 @@ def shared_namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def kuberay(cluster: Cluster) -> Iterator[KubeRay]:
     """KubeRay, real or its stand-in, with a fake of Ray; FREEHOLD_KUBERAY_OPERATOR chooses."""
-    with running_kuberay(cluster) as found:
+    with (
+        Processes.begin("freehold-kuberay-") as processes,
+        running_kuberay(cluster, processes) as found,
+    ):
         yield found
 
 

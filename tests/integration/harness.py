@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,18 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.processes import Processes, wait_for
+from tests.control_plane.processes import MARKER, Processes, wait_for
 
 ROOT = Path(__file__).parents[2]
-MINIMAL_CRDS = Path(__file__).parent / "data" / "kuberay_minimal_crds.yaml"
-KUBECONFIG, KUBERAY_CRDS = "FREEHOLD_TEST_KUBECONFIG", "FREEHOLD_KUBERAY_CRDS"
-
-
-def kuberay_crds() -> Path:
-    """Return the folder of KubeRay's own CRDs, or the file of the minimal ones."""
-    folder = os.environ.get(KUBERAY_CRDS)
-    return Path(folder) if folder else MINIMAL_CRDS
+KUBECONFIG = "FREEHOLD_TEST_KUBECONFIG"
 
 
 def objects_list(objects: Iterable[Mapping[str, Any]]) -> str:
@@ -52,6 +45,23 @@ def telling_processes() -> Iterator[Processes]:
         yield found
         for server in found.servers.values():
             sys.stdout.write(f"{server.tail}\n")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return what runs with the marker of one control plane."""
+    return processes_with(MARKER, str(folder))
+
+
+def processes_with(variable: str, value: str) -> list[str]:
+    """Return the names of the processes whose environment has a variable with a value."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value:
+                found.append(process.name())
+        except (psutil.Error, OSError):
+            continue
+    return sorted(found)
 
 
 class Kubectl(Protocol):

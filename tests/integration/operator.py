@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode, Taint
-from tests.control_plane.processes import Processes, Server, wait_for
+from tests.control_plane.processes import Processes, Server, free_port, wait_for
 from tests.integration.harness import ROOT
 
 # No hub is reached from here; a model that is not in the catalogue is described in the manifest.
@@ -31,7 +31,7 @@ RACK = (
     *(SimulatedNode(f"l4-{i}", _L4, [_GPU], _SMALL) for i in range(4)),
     SimulatedNode("heads", allocatable={"cpu": "64", "memory": "256Gi"}),
 )
-
+_READS = ("get", "list", "watch")
 # What each step may take on a busy machine; a test waits for conditions, not for this.
 PATIENCE_S = 60.0
 
@@ -56,6 +56,20 @@ class Operator:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return str(answer.read().decode())
+
+    def passes(self) -> float:
+        """Return how many passes have come to their end."""
+        return self.metric('freehold_pass_duration_seconds_count{outcome="done"}')
+
+    def writes(self) -> dict[tuple[str, str], float]:
+        """Return the count of its writes to the API server, by verb and resource."""
+        found: dict[tuple[str, str], float] = {}
+        for family in text_string_to_metric_families(self.get("/metrics")):
+            for it in family.samples if family.name == "freehold_api_requests" else ():
+                place = it.labels["verb"], it.labels["resource"]
+                if it.name.endswith("_total") and place[0] not in _READS:
+                    found[place] = found.get(place, 0) + it.value
+        return found
 
     def metric(self, sample: str) -> float:
         """Return a sample such as ``freehold_queue_depth``; 0 where there is none."""
@@ -87,13 +101,6 @@ def example(name: str, **spec: Any) -> dict[str, Any]:
     return manifest | {"spec": {key: it for key, it in changed.items() if it is not None}}
 
 
-def free_port() -> int:
-    """Return a port that nobody listens at just now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
 def until(what: str, found: Callable[[], T]) -> T:
     """Wait until something is found, and return it."""
     return wait_for(what, found, PATIENCE_S)
@@ -105,8 +112,18 @@ def start_operator(
     environment: Mapping[str, str],
     *arguments: str,
     name: str = "operator",
+    package: Path = ROOT / "operator",
 ) -> Operator:
-    """Start an operator and wait until it has listed everything, or stands by."""
+    """Start an operator and wait until it has listed everything, or stands by.
+
+    Args:
+        processes: What it ends with.
+        kubeconfig: Its cluster and account.
+        environment: Its environment; it is offline unless this says otherwise.
+        arguments: Of ``freehold operator``.
+        name: Name of the process.
+        package: Folder with the package of the release that runs.
+    """
     port = free_port()
     key = processes.folder / "install.key"
     key.write_bytes(b"of tests, so the same for all operators of one")
@@ -119,7 +136,7 @@ def start_operator(
             **_OFFLINE,
             **environment,
             "KUBECONFIG": str(kubeconfig),
-            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONPATH": str(package),
             "NO_PROXY": "127.0.0.1,localhost",
         },
     )

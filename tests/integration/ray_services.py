@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import wait_for
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.recording import Recording, conditions
 
 Object = dict[str, Any]
@@ -93,6 +93,7 @@ class World:
     @property
     def mark(self) -> int:
         """How many states were recorded so far, the present one left out."""
+        self.eventually("it is recorded", lambda: self.recorded.has(self.now))
         return len(self.recorded.states) - 1
 
     @property
@@ -120,13 +121,13 @@ class World:
         )
 
     def wait(self, what: str, holds: Any) -> Object:
-        """Wait until the RayService is as wanted; returns it."""
+        """Wait until the RayService is as wanted, and recorded so; returns it."""
         last: Object = {}
 
         def look() -> bool:
             last.clear()
             last.update(self.now)
-            return "status" in last and bool(holds(last))
+            return "status" in last and bool(holds(last)) and self.recorded.has(last)
 
         try:
             wait_for(what, look, SECONDS, every=0.2)

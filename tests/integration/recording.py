@@ -1,4 +1,4 @@
-"""What became of the RayServices of a namespace, change by change."""
+"""What became of the objects of a namespace, change by change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Step = dict[str, str]
 
 
 class Recording:
-    """Keeps each state of one RayService."""
+    """Keeps each state of one object."""
 
     def __init__(self) -> None:
         self.states: list[dict[str, Any]] = []
@@ -33,6 +33,11 @@ class Recording:
             if step and (not found or found[-1] != step):
                 found.append(step)
         return found
+
+    def has(self, state: dict[str, Any]) -> bool:
+        """Tell whether a state has been recorded; the watch lags behind who asks."""
+        version = state["metadata"]["resourceVersion"]
+        return any(it["metadata"]["resourceVersion"] == version for it in self.states[::-1])
 
     def ready(self, start: int = 0) -> list[str]:
         """Return the values of Ready, one for each change of it."""
@@ -51,9 +56,9 @@ def conditions(state: dict[str, Any]) -> Step:
 
 
 @contextmanager
-def recording(cluster: Cluster, namespace: str) -> Iterator[Recording]:
-    """Record the RayServices of a namespace, in which there is none yet."""
-    command = [str(tool("kubectl")), "--namespace", namespace, "get", "rayservices"]
+def recording(cluster: Cluster, namespace: str, kind: str = "rayservices") -> Iterator[Recording]:
+    """Record the objects of a kind in a namespace; each as it is first, then as it becomes."""
+    command = [str(tool("kubectl")), "--namespace", namespace, "get", kind]
     watch = [*command, "--watch", "--output=json"]
     with subprocess.Popen(
         watch, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -6,24 +6,20 @@ the operator says of itself.
 
 from __future__ import annotations
 
-import base64
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.control_plane.commands import kubeconfig
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import Processes, Server
-from tests.integration.harness import ROOT
-from tests.integration.helm import rendered_objects
+from tests.control_plane.processes import Processes
+from tests.installation.helm import rendered_objects
+from tests.installation.operator_process import OperatorProcess, start_operator_process
 
 Object = dict[str, Any]
 ACCOUNT = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-FREEHOLD = (sys.executable, "-m", "freehold")
 
 
 class Right(NamedTuple):
@@ -109,44 +105,16 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class _Kubelet:
-    """Writes a Secret that a pod mounts into the pod's file once the Secret is there.
-
-    Attributes:
-        plane: The control plane.
-        spec: The pod.
-        file: The file.
-    """
-
-    plane: ControlPlane
-    spec: Object
-    file: Path
-
-    def mount(self, namespace: str) -> None:
-        """Write the file if it is missing and its Secret is there."""
-        if self.file.exists():
-            return
-        (volume,) = (it for it in self.spec["volumes"] if it["name"] == self.file.name)
-        secret = self.plane.cluster.get("secret", volume["secret"]["secretName"], namespace)
-        if secret is not None:
-            self.file.write_bytes(base64.b64decode(secret["data"][self.file.name]))
-
-
-@dataclass(frozen=True)
 class Installed:
     """The operator's account on a cluster, and the process that runs as it.
 
     Attributes:
-        server: The process.
+        process: The process.
         audit: What it asks.
-        port: Port of its metrics and probes.
-        kubelet: Mounts the Secret with the installation's key, as a kubelet would.
     """
 
-    server: Server
+    process: OperatorProcess
     audit: Audit
-    port: int
-    kubelet: _Kubelet
 
 
 def operators_objects(
@@ -171,51 +139,10 @@ def operators_objects(
 
 
 @contextmanager
-def running(plane: ControlPlane, objects: list[Object], system: str) -> Iterator[Installed]:
+def running(plane: ControlPlane, objects: list[Object]) -> Iterator[Installed]:
     """Install the account with the roles among the objects, and run the Deployment's command."""
     (deployment,) = (it for it in objects if it["kind"] == "Deployment")
-    spec = deployment["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    account = spec["serviceAccountName"]
     plane.cluster.apply(*(it for it in objects if it["kind"] in ACCOUNT))
-    token = plane.cluster.kubectl("create", "token", account, f"--namespace={system}").strip()
-    audit = Audit(plane.audit_log, f"system:serviceaccount:{system}:{account}")
-    processes = Processes.begin("freehold-rights-")
-    try:
-        config = processes.folder / "kubeconfig"
-        config.write_text(kubeconfig(plane.url, plane.layout.certificate, token))
-        config.chmod(0o600)
-        environment = _environment(container, system, processes.folder)
-        key_file = processes.folder / "install-key"
-        server = processes.start(
-            "operator",
-            [*FREEHOLD, *_arguments(container, key_file)],
-            # in a pod the first is mounted, and the second installed
-            {**environment, "KUBECONFIG": str(config), "PYTHONPATH": str(ROOT / "operator")},
-        )
-        yield Installed(
-            server, audit, container["ports"][0]["containerPort"], _Kubelet(plane, spec, key_file)
-        )
-    finally:
-        processes.end()
-
-
-def _arguments(container: Object, key_file: Path) -> list[str]:
-    """Return the container's arguments, with the key's file where the test can put it."""
-    option = "--install-key-file="
-    given = container["args"]
-    return [f"{option}{key_file}" if it.startswith(option) else it for it in given]
-
-
-def _environment(container: Object, namespace: str, folder: Path) -> dict[str, str]:
-    """Return the container's environment, with the folder where its volumes would be."""
-    downward = {"metadata.name": "operator-0", "metadata.namespace": namespace}
-    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
-    found = {}
-    for entry in container["env"]:
-        if "value" in entry:
-            value = entry["value"]
-            found[entry["name"]] = str(folder) if value in mounts else value
-        else:
-            found[entry["name"]] = downward[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-    return found
+    with Processes.begin("freehold-rights-") as processes:
+        process = start_operator_process(plane.cluster, processes, deployment)
+        yield Installed(process, Audit(plane.audit_log, process.user))

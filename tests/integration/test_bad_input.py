@@ -10,7 +10,7 @@ import pytest
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.processes import Processes
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.models import CRASHES, Models, without_server_fields
 from tests.integration.operator import (
     RACK,

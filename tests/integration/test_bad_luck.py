@@ -22,9 +22,9 @@ from tests.faulty_api import (
     Request,
     Stall,
 )
+from tests.installation.kuberay import KubeRay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.kuberay import KubeRay
 from tests.integration.models import CRASHES, Models, assert_same_spec
 from tests.integration.operator import RACK, Operator, many_l4, start_operator, until
 

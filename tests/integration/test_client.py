@@ -79,6 +79,7 @@ async def test_pages_of_a_list_are_put_together(
         body["metadata"] |= {"name": f"page-{i}", "labels": {"made": "here"}}
         await client.create(CONFIG_MAPS, body)
     found, version = await client.list_all(CONFIG_MAPS, namespace, "made=here")
+    assert {(it["apiVersion"], it["kind"]) for it in found} == {("v1", "ConfigMap")}
     assert [it["metadata"]["name"] for it in found] == [f"page-{i}" for i in range(5)]
     assert int(version) > 0
 

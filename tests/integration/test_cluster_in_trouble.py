@@ -14,8 +14,8 @@ import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes
-from tests.integration.harness import ROOT, fresh_namespace, kuberay_crds
-from tests.integration.kuberay import KubeRay, running_kuberay
+from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay
+from tests.integration.harness import ROOT, fresh_namespace
 from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, owner_of
 from tests.integration.operator import (
     RACK,
@@ -47,7 +47,7 @@ def plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def kuberay(plane: ControlPlane) -> Iterator[KubeRay]:
-    with running_kuberay(plane.cluster) as found:
+    with running_kuberay(plane.cluster, plane.processes) as found:
         yield found
 
 

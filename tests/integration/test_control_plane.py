@@ -12,30 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from tests.control_plane import commands
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
-from tests.control_plane.pinned import cache_folder
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import MARKER, Processes, ServerFailed, wait_for
-from tests.integration.harness import ROOT, Kubectl
+from tests.control_plane.processes import Processes, ServerFailed, wait_for
+from tests.control_plane.reader import ReadFailed
+from tests.integration.harness import ROOT, Kubectl, processes_of
 
 GPU = "nvidia.com/gpu"
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Return what runs with the marker of one control plane."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARKER) == str(folder):
-                found.append(process.name())
-        except (psutil.Error, OSError):
-            continue
-    return sorted(found)
 
 
 def pod(name: str, **spec: Any) -> dict[str, Any]:
@@ -97,20 +84,20 @@ def test_a_service_account_has_the_rights_that_rbac_gives_it(
     cluster: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path
 ) -> None:
     own = cluster.as_service_account(namespace, "default", tmp_path)
-    with pytest.raises(KubectlFailed, match="cannot list resource"):
+    with pytest.raises(ReadFailed, match="cannot list resource"):
         own.list("pods", namespace)
     kubectl(
         "create", "rolebinding", "v", "--clusterrole=view", f"--serviceaccount={namespace}:default"
     )
     wait_for("the role is bound", lambda: _may_list(own, namespace), 10)
-    with pytest.raises(KubectlFailed, match="cannot list resource"):
+    with pytest.raises(ReadFailed, match="cannot list resource"):
         own.list("pods", "default")
 
 
 def _may_list(cluster: Cluster, namespace: str) -> bool:
     try:
         return cluster.list("pods", namespace) == []
-    except KubectlFailed:
+    except ReadFailed:
         return False
 
 
@@ -237,40 +224,3 @@ def test_a_tests_processes_end_with_it_and_their_words_are_kept(processes: Proce
     ended = processes.start("ended", ["sh", "-c", "echo why; exit 3"])
     with pytest.raises(ServerFailed, match=r"ended ended with 3(?s:.*)why"):
         ended.says("never said")
-
-
-def cluster_task(command: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.control_plane", command],
-        cwd=ROOT,
-        env={**os.environ, "FREEHOLD_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_the_development_cluster_comes_and_goes_by_commands(tmp_path: Path) -> None:
-    (tmp_path / "tools").symlink_to(cache_folder() / "tools")
-    try:
-        up = cluster_task("up", tmp_path)
-        assert up.returncode == 0, up.stderr
-        line = up.stdout.splitlines()[-1]
-        assert line.startswith("export KUBECONFIG=")
-        shown = subprocess.run(
-            ["bash", "-c", f"{line}; kubectl get namespaces && helm list && command -v kubectl"],
-            capture_output=True,
-            text=True,
-        )
-        assert shown.returncode == 0, shown.stderr
-        assert str(tmp_path) in shown.stdout
-        assert cluster_task("up", tmp_path).stdout == up.stdout
-        assert cluster_task("status", tmp_path).stdout == f"{line}\n"
-    finally:
-        down = cluster_task("down", tmp_path)
-    assert down.stdout == "the cluster is down\n"
-    folder = Path(line.removeprefix("export KUBECONFIG=").split()[0]).parent
-    assert not folder.exists()
-    assert processes_of(folder) == []
-    assert cluster_task("status", tmp_path).returncode == 1
-    assert cluster_task("down", tmp_path).stdout == "no cluster ran\n"

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
+from tests.installation.kuberay import KubeRay
 from tests.integration.harness import ROOT
-from tests.integration.kuberay import KubeRay
 from tests.integration.ray_services import NAME, Object, World, group, ray_service, serve_config
 from tests.integration.recording import recording
 

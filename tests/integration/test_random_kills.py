@@ -18,9 +18,9 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
 from tests.faulty_api import FaultyApi, Hang, HoldAnswer, Request
+from tests.installation.kuberay import KubeRay, running_kuberay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.kuberay import KubeRay, running_kuberay
 from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, assert_same_spec
 from tests.integration.operator import (
     RACK,
@@ -54,7 +54,10 @@ def rack(cluster: Cluster) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def kuberay(cluster: Cluster) -> Iterator[KubeRay]:
     """KubeRay; its stand-in deletes replaced clusters at once."""
-    with running_kuberay(cluster, "--deletion-delay=1") as found:
+    with (
+        Processes.begin("freehold-kuberay-") as processes,
+        running_kuberay(cluster, processes, "--deletion-delay=1") as found,
+    ):
         yield found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.operator import (
     RACK,
     Operator,

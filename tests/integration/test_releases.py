@@ -13,8 +13,7 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import wait_for
-from tests.integration.harness import ROOT, kuberay_crds
-from tests.integration.helm import (
+from tests.installation.helm import (
     CHART,
     CRDS_CHART,
     CRDS_RELEASE,
@@ -24,6 +23,9 @@ from tests.integration.helm import (
     install,
     uninstall,
 )
+from tests.installation.kuberay import kuberay_crds
+from tests.integration.admission import refused, source
+from tests.integration.harness import ROOT
 
 EXAMPLE = ROOT / "examples" / "llama-3.1-8b.yaml"
 KINDS = {"modeldeployments.freehold.dev", "acceleratorclasses.freehold.dev"}
@@ -129,6 +131,22 @@ def test_the_operator_is_upgraded_and_rolled_back(installed: Cluster) -> None:
     assert installed.get("poddisruptionbudget", RELEASE, SYSTEM) is not None
 
 
+def test_the_policies_follow_the_values_of_the_release(installed: Cluster) -> None:
+    spec = source("/srv/models/llama")
+
+    def is_admitted() -> bool:
+        return refused(installed, "default", **spec) == ""
+
+    # the API server takes a policy up a moment after it was written
+    wait_for("the policies are in force", lambda: not is_admitted(), 30)
+    install(installed, RELEASE, CHART, {"admission": {"hostPathPrefixes": ["/srv/models"]}})
+    wait_for("the path is allowed", is_admitted, 30)
+    helm(installed, "rollback", RELEASE, "--wait", "--timeout=60s", f"--namespace={SYSTEM}")
+    wait_for("the path is allowed no more", lambda: not is_admitted(), 30)
+    install(installed, RELEASE, CHART, {"admission": {"enabled": False}})
+    wait_for("every path is allowed", is_admitted, 30)
+
+
 def test_uninstalling_keeps_the_kinds_and_every_model(installed: Cluster) -> None:
     installed.kubectl("apply", "--namespace=default", f"--filename={EXAMPLE}")
     before = installed.list("modeldeployments", "default")
@@ -136,8 +154,12 @@ def test_uninstalling_keeps_the_kinds_and_every_model(installed: Cluster) -> Non
     uninstall(installed, CRDS_RELEASE)
     assert {crd["metadata"]["name"] for crd in installed.list("crd")} >= KINDS
     assert installed.list("modeldeployments", "default") == before
+    kinds = (
+        "deployments,services,serviceaccounts,roles,rolebindings,clusterroles",
+        "validatingadmissionpolicies,validatingadmissionpolicybindings",
+    )
     left = installed.kubectl(
-        *("get", "deployments,services,serviceaccounts,roles,rolebindings,clusterroles"),
+        *("get", ",".join(kinds)),
         *("--all-namespaces", "--output=name"),
         f"--selector=app.kubernetes.io/instance={RELEASE}",
     )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
+from tests.control_plane.processes import free_port
 from tests.fake_ray.control import Control
+from tests.installation.kuberay import KubeRay
 from tests.integration.harness import ROOT
-from tests.integration.kuberay import KubeRay
 from tests.integration.rights import (
     Installed,
     Object,
@@ -127,12 +126,12 @@ class Scenario:
     def _wait(self, step: Step) -> None:
         end = time.monotonic() + SECONDS
         while True:
-            self.operator.kubelet.mount(self.system)
+            self.operator.process.mount_key()
             self.operator.audit.read()
             if self.operator.audit.denied or step.done():
                 self.operator.audit.read()
                 return
-            server = self.operator.server
+            server = self.operator.process.server
             assert server.running, f"the operator ended: {server.tail}"
             if time.monotonic() > end:
                 model = self.cluster.get("modeldeployment", NAME, self.models)
@@ -142,16 +141,7 @@ class Scenario:
 
     def _watches(self) -> bool:
         wanted = {right for right in self.granted if right.verb in ("list", "watch")}
-        return wanted <= self.operator.audit.used and self._ready()
-
-    def _ready(self) -> bool:
-        try:
-            url = f"http://127.0.0.1:{self.operator.port}/readyz"
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return wanted <= self.operator.audit.used and self.operator.process.is_ready()
 
     def _renewed(self) -> bool:
         lease = self.cluster.get("lease", "freehold-operator", self.system)
@@ -306,17 +296,14 @@ def scenario(plane: ControlPlane, ray: Control, removed: Right | None = None) ->
     system, models = f"system-{token}", f"models-{token}"
     for name in (system, models):
         plane.cluster.kubectl("create", "namespace", name)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # the clusters' Rays are reached by a proxy, and the hub by nobody
     environment = {"HTTP_PROXY": ray.url, "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
     objects = operators_objects(
-        plane, system=system, models=models, port=port, environment=environment
+        plane, system=system, models=models, port=free_port(), environment=environment
     )
     given = without(objects, removed) if removed else objects
     try:
-        with running(plane, given, system) as operator:
+        with running(plane, given) as operator:
             yield Scenario(plane.cluster, system, models, operator, rights_of(_of_operator(given)))
     finally:
         plane.cluster.kubectl("delete", "namespace", system, models, "--wait=false")

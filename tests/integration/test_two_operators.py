@@ -12,7 +12,7 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
 from tests.faulty_api import FaultyApi, Request
-from tests.integration.kuberay import KubeRay
+from tests.installation.kuberay import KubeRay
 from tests.integration.models import CRASHES, Models
 from tests.integration.operator import RACK, Operator, start_operator, until
 

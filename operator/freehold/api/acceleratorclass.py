@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from freehold.api.base import ApiModel, Rule
+from freehold.api.base import ApiModel, Rule, all_differ
 from freehold.api.modeldeployment import ObjectMeta, Purchase
 from freehold.api.scalars import DeviceCount, ObjectName, PositiveCount, PositiveQuantity, Text
 
@@ -138,6 +138,19 @@ class AcceleratorClassSpec(ApiModel):
             "extends, or vendor with memory and nodeShapes",
             "has(self.extends) || (has(self.vendor) && has(self.memory) && has(self.nodeShapes))",
             lambda s: bool(s.extends or (s.vendor and s.memory and s.node_shapes)),
+        ),
+        Rule(
+            "features",
+            "each feature once",
+            "!has(self.features) || self.features.all(a, self.features.exists_one(b, b == a))",
+            lambda s: all_differ(s.features or ()),
+        ),
+        Rule(
+            "nodeShapes",
+            "shapes with different names",
+            "!has(self.nodeShapes) || "
+            "self.nodeShapes.all(a, self.nodeShapes.exists_one(b, b.name == a.name))",
+            lambda s: all_differ(it.name for it in s.node_shapes or ()),
         ),
     )
 

@@ -6,7 +6,7 @@ second, and both say the same sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -32,6 +32,12 @@ class Rule:
     message: str
     cel: str
     holds: Callable[[Any], bool]
+
+
+def all_differ(values: Iterable[Any]) -> bool:
+    """Tell whether no value occurs twice."""
+    listed = list(values)
+    return len(listed) == len(set(listed))
 
 
 class ApiModel(BaseModel):

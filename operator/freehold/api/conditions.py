@@ -125,6 +125,10 @@ class Reason:
 
 
 _NOTHING = "Nothing."
+_WORKERS_LOG = (
+    "read the workers' log (`kubectl logs -l freehold.dev/model=NAME,ray.io/node-type=worker "
+    "--all-containers --tail=200`)"
+)
 
 
 def _good(name: str, conditions: tuple[ConditionType, ...], meaning: str) -> Reason:
@@ -170,15 +174,15 @@ GATED_MODEL = _user(
     "GatedModel",
     (PLANNED,),
     "The model is gated, and no credentials that open it are given.",
-    "Accept its licence, store a token of that account in a Secret and name it in "
-    "spec.model.credentials.secretRef.",
+    "Accept its licence, store a token of that account in a Secret under the key HF_TOKEN and name "
+    "the Secret in spec.model.credentials.secretRef.",
 )
 SOURCE_UNREACHABLE = _waits(
     "SourceUnreachable",
     (PLANNED,),
     "The model's source does not answer; it is asked again.",
-    "If it lasts: check network, proxy and HF_ENDPOINT of the operator, or describe the model "
-    "under spec.model.architecture.",
+    "If it lasts: check the operator's way to it (the chart's extraEnv: HTTPS_PROXY, HF_ENDPOINT), "
+    "or describe the model under spec.model.architecture.",
     Actor.ADMIN,
 )
 NOTHING_FITS = _user(
@@ -192,7 +196,7 @@ UNKNOWN_ACCELERATOR = _user(
     "UnknownAccelerator",
     (PLANNED,),
     "The spec names an AcceleratorClass that neither the catalogue nor the cluster has.",
-    "Correct the name (`kubectl get facc` and `freehold plan` list them) or create the class.",
+    "Correct the name (the message lists those there are) or create the class.",
 )
 SERVED_NAME_TAKEN = _user(
     "ServedNameTaken",
@@ -210,20 +214,22 @@ NO_HARDWARE = _admin(
     (PLACED,),
     "The model fits, but the cluster neither has such nodes nor can make them; the message names "
     "the classes it has that are nearest.",
-    "Add such nodes, set provisionable on the AcceleratorClass if an autoscaler can make them, or "
-    "list another candidate.",
+    "Add such nodes, list another candidate, or, where an autoscaler makes them on demand, set "
+    "provisionable in an AcceleratorClass. Nodes that are there and not seen lack the labels that "
+    "the class looks for.",
 )
 NO_ENGINE_IMAGE = _user(
     "NoEngineImage",
     (PLACED,),
     "No image of the engine is known for the chosen accelerator and Ray version.",
-    "Name one in spec.engine.images or in the AcceleratorClass.",
+    "Build an image with the engine and Ray for it, and name it in spec.engine.images, or for the "
+    "whole cluster in an AcceleratorClass.",
 )
 KUBERAY_MISSING = _admin(
     "KubeRayMissing",
     (PLACED,),
     "The cluster does not know RayService.",
-    "Install KubeRay; the model heals by itself then.",
+    "Install KubeRay (two lines, in docs/install.md); the model goes on by itself then.",
 )
 CHILD_NOT_OURS = _user(
     "ChildNotOurs",
@@ -242,7 +248,7 @@ RAY_SERVICE_INVALID = _user(
     "RayServiceInvalid",
     (PLACED,),
     "KubeRay refuses the RayService (ValidationFailed).",
-    "Read KubeRay's words in the message; most often a template overlay is the cause.",
+    "Read KubeRay's words in the message and correct the field, most often one in spec.templates.",
 )
 INITIALIZING_TIMEOUT = _user(
     "InitializingTimeout",
@@ -255,14 +261,15 @@ WAITING_FOR_OLD_CLUSTER = _waits(
     "WaitingForOldCluster",
     (PLACED,),
     "Rollout Recreate: the former cluster is being deleted before the new one is made.",
-    "If it lasts: look for pods of the former cluster that do not end.",
+    "If it lasts: look for pods of the former cluster that do not end (`kubectl get pods -l "
+    "freehold.dev/model=NAME`).",
     Actor.ADMIN,
 )
 CREATING = _waits(
     "Creating",
     (PLACED,),
     "The RayService or its cluster is about to be made.",
-    "If it lasts: look at the logs of the operator.",
+    "If it lasts: read the operator's log (`kubectl logs -n freehold-system deployment/freehold`).",
     Actor.ADMIN,
 )
 AWAITING_KUBERAY = _waits(
@@ -284,15 +291,16 @@ IMAGE_PULL_FAILED = _waits(
     "ImagePullFailed",
     (PLACED, SCALED),
     "A node cannot pull the image of a pod.",
-    "If it lasts: check the image's name and the pull secrets in spec.engine.images and the "
-    "registry.",
+    "If it lasts: check the image's name (spec.engine.images or the AcceleratorClass), that nodes "
+    "reach the registry, and imagePullSecrets in spec.templates.",
     Actor.USER,
 )
 PODS_CRASHING = _waits(
     "PodsCrashing",
     (PLACED, SCALED),
     "A container of a pod ends again and again.",
-    "Read the pod's log (`kubectl logs --previous`); check spec.templates and memory limits.",
+    "Read the log of the pod that the message names (`kubectl logs POD --previous`); check "
+    "spec.templates and memory limits.",
     Actor.USER,
 )
 PODS_STARTING = _waits(
@@ -329,7 +337,7 @@ DEPLOYING = _waits(
     "Deploying",
     (SERVING,),
     "Serve starts the engine: it loads weights and compiles.",
-    "If it lasts: read the log of the worker pods.",
+    f"If it lasts: {_WORKERS_LOG}.",
     Actor.USER,
 )
 DEPLOY_FAILED = _user(
@@ -342,14 +350,15 @@ UNHEALTHY = _waits(
     "Unhealthy",
     (SERVING,),
     "Serve's health checks of a deployment fail; it replaces the replicas.",
-    "If it lasts: read the log of the worker pods.",
+    f"If it lasts: {_WORKERS_LOG}.",
     Actor.USER,
 )
 NO_SERVE_ENDPOINTS = _waits(
     "NoServeEndpoints",
     (SERVING,),
     "KubeRay finds no ready pod that takes requests.",
-    "If it lasts: look at the readiness of the head pod.",
+    "If it lasts: see why the head pod is not ready (`kubectl describe pod -l "
+    "freehold.dev/model=NAME,ray.io/node-type=head`).",
     Actor.ADMIN,
 )
 PROBING = _waits(
@@ -363,15 +372,18 @@ ENDPOINT_UNANSWERED = _waits(
     "EndpointUnanswered",
     (SERVING,),
     "The engines run, yet a request of one token was not answered.",
-    "Read the log of the worker pods (EngineDeadError); check that the operator reaches port "
-    "8000 of the pods (NetworkPolicy).",
+    f"Look for EngineDeadError: {_WORKERS_LOG}. Check that the operator reaches port 8000 of the "
+    "pods (NetworkPolicy).",
     Actor.USER,
 )
 
 # -- Scaled ----------------------------------------------------------------------------------
 AS_DESIRED = _good("AsDesired", (SCALED,), "As many replicas run as are wanted.")
 SCALING_UP = _waits(
-    "ScalingUp", (SCALED,), "Replicas are starting.", "If it lasts: see the pods' events."
+    "ScalingUp",
+    (SCALED,),
+    "Replicas are starting.",
+    "If it lasts: see the pods' Events (`kubectl describe pod -l freehold.dev/model=NAME`).",
 )
 SCALING_DOWN = _waits("ScalingDown", (SCALED,), "Replicas finish their requests and end.", _NOTHING)
 NOT_COUNTED = _waits(
@@ -398,11 +410,15 @@ BUILDING_NEW_CLUSTER = _good(
     "A change is applied for which a new Ray cluster is built; the former one serves until then.",
 )
 ROLLING_OUT = _good("RollingOut", (RECONCILING,), "A revision is being rolled out.")
-RETRYING = _good(
+RETRYING = Reason(
     "Retrying",
+    "True",
     (RECONCILING,),
     "The pass ended in an error that may pass (an API server that is away, throttles or answers "
     "an error); it is tried again. What was known before still stands.",
+    "If it lasts: the message has the API server's words; where it denies a right, compare the "
+    "operator's roles with the chart's.",
+    Actor.ADMIN,
 )
 SETTLED = Reason(
     "Settled", "False", (RECONCILING, STALLED), "Nothing is under way, nothing is wrong.", _NOTHING
@@ -439,7 +455,7 @@ PAUSED = Reason(
     "False",
     (READY, RECONCILING),
     "The annotation freehold.dev/paused keeps the operator from writing any child.",
-    "Remove the annotation to go on.",
+    "Remove the annotation to go on (`kubectl annotate fmd NAME freehold.dev/paused-`).",
     Actor.USER,
 )
 DELETING = _good("Deleting", (RECONCILING,), "The object is being deleted; its children follow it.")

@@ -118,7 +118,7 @@ def _parse_data(document: yaml_text.Document) -> tuple[ApiModel | None, list[Fau
     if kind_faults:
         return None, [fault.at_line(document.line_of((fault.path,))) for fault in kind_faults]
     model = KINDS[document.data["kind"]]
-    data = without_nulls(model, document.data)
+    data = without_nulls(model, _without_status(model, document.data))
     try:
         # JSON mode: lists may be tuples, and still no text passes for a number
         text = json.dumps(data)
@@ -129,6 +129,16 @@ def _parse_data(document: yaml_text.Document) -> tuple[ApiModel | None, list[Fau
     faults = [_fault(detail, model, document) for detail in wrong]
     broken = broken_rules(model, data, {tuple(detail["loc"]) for detail in wrong})
     return None, faults + [_rule_fault(path, rule, document) for path, rule in broken]
+
+
+def _without_status(model: type[ApiModel], data: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without its status, where its kind has one.
+
+    It is the operator's: the API server takes none from a manifest, and one that a newer operator
+    wrote may have fields that this one does not know.
+    """
+    kept = "status" not in model.model_fields
+    return {name: value for name, value in data.items() if kept or name != "status"}
 
 
 def _check_kind(data: Any) -> list[Fault]:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from freehold.api.architecture import StatedModel
-from freehold.api.base import ApiModel, Rule
+from freehold.api.base import ApiModel, Rule, all_differ
 from freehold.api.names import OPERATOR
 from freehold.api.scalars import (
     Count,
@@ -23,10 +23,13 @@ from freehold.api.scalars import (
 )
 from freehold.api.status import ModelDeploymentStatus
 
+# What \s matches differs between Python and the API server's regular expressions; both take this.
+_VISIBLE = r"[^\x00-\x20\x7f]"
 Source = Annotated[
     str,
     Text(
-        r"^((hf|s3|gs|abfss|oci)://[^\s/][^\s]*|pvc://[a-z0-9][-a-z0-9.]*(/[^\s]*)?|file:///[^\s]+)$",
+        rf"^((hf|s3|gs|abfss|oci)://[A-Za-z0-9._~%+@:-]+(/{_VISIBLE}*)?"
+        rf"|pvc://[a-z0-9][-a-z0-9.]*(/{_VISIBLE}*)?|file:///{_VISIBLE}+)$",
         "hf://ORG/MODEL, s3://BUCKET/PATH, gs://BUCKET/PATH, abfss://CONTAINER@ACCOUNT/PATH,"
         " oci://REGISTRY/IMAGE, pvc://CLAIM/PATH or file:///ABSOLUTE/PATH",
         1024,
@@ -120,11 +123,6 @@ class Candidate(ApiModel):
     )
 
 
-def _unique_names(hardware: Hardware) -> bool:
-    names = [candidate.name for candidate in hardware.candidates]
-    return len(names) == len(set(names))
-
-
 class Hardware(ApiModel):
     """The hardware a model may run on."""
 
@@ -133,7 +131,7 @@ class Hardware(ApiModel):
             "candidates",
             "candidates with different names",
             "self.candidates.all(a, self.candidates.exists_one(b, b.name == a.name))",
-            _unique_names,
+            lambda h: all_differ(it.name for it in h.candidates),
         ),
     )
 
@@ -292,6 +290,16 @@ class EngineImage(ApiModel):
 
 class Engine(ApiModel):
     """The inference engine."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "images",
+            "images for different accelerators",
+            "!has(self.images) || "
+            "self.images.all(a, self.images.exists_one(b, b.accelerator == a.accelerator))",
+            lambda e: all_differ(it.accelerator for it in e.images or ()),
+        ),
+    )
 
     name: Literal["vllm"] = Field(default="vllm", description="The engine's name.")
     args: dict[str, Any] | None = Field(

@@ -74,10 +74,11 @@ class Cache:
             body: The object.
             ours: Whether it is what we have just written, so that nobody needs to be told.
         """
-        place, new = _place(body["metadata"]), _snapshot(resource, body)
+        place = _place(body["metadata"])
         old = self._objects[resource].get(place)
-        if old is not None and old.version > new.version:
+        if old is not None and _is_no_news(body["metadata"], old):
             return
+        new = _snapshot(resource, body)
         self._put(resource, place, new)
         if not ours and (old is None or (old.uid, old.packed) != (new.uid, new.packed)):
             self.on_change(resource, old, new)
@@ -158,12 +159,22 @@ def _place(metadata: Mapping[str, Any]) -> Place:
     return metadata.get("namespace") or "", metadata["name"]
 
 
+def _is_no_news(metadata: Mapping[str, Any], old: Snapshot) -> bool:
+    """Tell an older view, and the very one at hand: a watch tells again of what we wrote."""
+    version = _version(metadata)
+    return version < old.version or (version == old.version and metadata.get("uid") == old.uid)
+
+
+def _version(metadata: Mapping[str, Any]) -> int:
+    return int(metadata.get("resourceVersion") or 0)
+
+
 def _snapshot(resource: Resource, body: Mapping[str, Any]) -> Snapshot:
     metadata = body["metadata"]
     kept = json.dumps(_kept(body), separators=(",", ":"), sort_keys=True)
     return Snapshot(
         uid=metadata.get("uid", ""),
-        version=int(metadata.get("resourceVersion") or 0),
+        version=_version(metadata),
         model=_model(resource, metadata),
         packed=zlib.compress(kept.encode(), level=1),
         asks=_asks(metadata) if resource == MODEL_DEPLOYMENTS else "",

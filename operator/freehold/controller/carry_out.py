@@ -6,7 +6,7 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,13 @@ from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
-from freehold.kube.children import ForeignChild, Written, is_owned, write_child
+from freehold.kube.children import (
+    ForeignChild,
+    Written,
+    foreign_child,
+    is_owned,
+    write_child,
+)
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
 from freehold.kube.resources import (
@@ -24,6 +30,7 @@ from freehold.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     RAY_CLUSTERS,
+    RAY_SERVICES,
     SECRETS,
     Resource,
 )
@@ -41,11 +48,13 @@ class CarriedOut:
 
     Attributes:
         changed: Whether anything was written that Ray or KubeRay now has to take up.
+        begun: Whether KubeRay was given the model just now, and what comes after that is to follow.
         refused: What keeps a child from being written.
         waits_for: The cluster that must be gone before a new one is made; "" for none.
     """
 
     changed: bool = False
+    begun: bool = False
     refused: Finding | None = None
     waits_for: str = ""
 
@@ -65,8 +74,11 @@ class Writer:
     key: InstallKey
     _has_token: set[str] = field(default_factory=set)
 
-    async def decide(self, seen: Seen, decision: Decision) -> None:
+    async def decide(self, seen: Seen, decision: Decision) -> str | None:
         """Write the revision that was decided on, or its new place in the history.
+
+        Returns:
+            The uid of a new revision, which is known to be whole; None where none was made.
 
         Raises:
             KubeError: It could not be written.
@@ -75,7 +87,8 @@ class Writer:
         if decision.new is not None:
             made = await self._write_revision(seen, decision.new)
             self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
-        elif decision.number is not None and revision is not None:
+            return str(made["metadata"]["uid"])
+        if decision.number is not None and revision is not None:
             operations = [
                 {"op": "test", "path": "/revision", "value": revision.number},
                 {"op": "replace", "path": "/revision", "value": decision.number},
@@ -86,11 +99,12 @@ class Writer:
                 await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
                 ours=True,
             )
+        return None
 
     async def carry_out(
-        self, seen: Seen, desired: Iterable[Object], *, recreate: bool, kuberay: bool
+        self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
     ) -> CarriedOut:
-        """Make the children what they should be.
+        """Make the children what they should be; after a first RayService, no further one.
 
         Args:
             seen: What is there.
@@ -102,17 +116,20 @@ class Writer:
             KubeError: The cluster must act; what was written stands.
         """
         changed, waits_for = False, ""
+        refused = await self._in_the_way(seen, desired)
+        if refused is not None:
+            return CarriedOut(refused=refused)
         await self._give_token(seen)
         for child in desired:
-            if child["kind"] == "RayService" and not kuberay:
+            is_service = child["kind"] == RAY_SERVICES.kind
+            if is_service and not kuberay:
                 continue
-            try:
-                written = await self._write(seen, child)
-            except (Invalid, Denied) as error:
-                return CarriedOut(changed, Finding(api.CHILD_REFUSED, _refused(child, str(error))))
-            if isinstance(written, ForeignChild):
-                return CarriedOut(changed, Finding(api.CHILD_NOT_OURS, _foreign(written)))
-            if child["kind"] == "RayService":
+            written = await self._write(seen, child)
+            if isinstance(written, Finding):
+                return CarriedOut(changed, refused=written)
+            if is_service and written is Written.CREATED:
+                return CarriedOut(changed=True, begun=True)
+            if is_service:
                 changed = written is not Written.NOTHING
                 waits_for = await self._clusters(seen, child, recreate)
         return CarriedOut(changed, waits_for=waits_for)
@@ -178,12 +195,31 @@ class Writer:
                 return
         self._has_token.add(seen.uid)
 
-    async def _write(self, seen: Seen, child: Object) -> Written | ForeignChild:
+    async def _in_the_way(self, seen: Seen, desired: Sequence[Object]) -> Finding | None:
+        """Tell what would keep a model from being completed once its RayService is there.
+
+        No hardware is asked for where somebody else's object has the name of a later child.
+        """
+        kinds = [child["kind"] for child in desired]
+        if (RAY_SERVICES.kind, seen.key.name) in seen.children:
+            return None
+        for child in desired[kinds.index(RAY_SERVICES.kind) + 1 :]:
+            found = await foreign_child(self.client, child, seen.uid)
+            if found is not None:
+                return Finding(api.CHILD_NOT_OURS, _foreign(found))
+        return None
+
+    async def _write(self, seen: Seen, child: Object) -> Written | Finding:
         resource = BY_KIND[child["kind"]]
         live = seen.children.get((child["kind"], child["metadata"]["name"]))
-        written, now = await write_child(self.client, child, live, seen.uid)
+        try:
+            written, now = await write_child(self.client, child, live, seen.uid)
+        except (Invalid, Denied) as error:
+            return Finding(api.CHILD_REFUSED, _refused(child, str(error)))
         if now is not None:
             self.cache.seen(resource, now, ours=True)
+        if isinstance(written, ForeignChild):
+            return Finding(api.CHILD_NOT_OURS, _foreign(written))
         return written
 
     async def _clusters(self, seen: Seen, service: Object, recreate: bool) -> str:
@@ -195,7 +231,7 @@ class Writer:
         waits_for = ""
         config = service["spec"]["rayClusterConfig"]
         for cluster in seen.clusters:
-            if service["spec"]["suspend"] or cluster["metadata"].get("deletionTimestamp"):
+            if service["spec"].get("suspend") or cluster["metadata"].get("deletionTimestamp"):
                 continue
             name = cluster["metadata"]["name"]
             if recreate and _is_another(seen, service, cluster):

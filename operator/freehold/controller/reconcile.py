@@ -14,7 +14,7 @@ from typing import Any
 
 from freehold.api import conditions as api
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import OPERATOR, PAUSED_ANNOTATION
+from freehold.api.names import OPERATOR, PAUSED_ANNOTATION, REVISION_ANNOTATION
 from freehold.api.scalars import duration_seconds
 from freehold.controller.cache import Cache
 from freehold.controller.carry_out import CarriedOut, Writer
@@ -29,7 +29,7 @@ from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
-from freehold.render.numbers import numbers_of
+from freehold.render.numbers import first_of, numbers_of
 from freehold.render.revision import Revision, objects_of
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
@@ -38,6 +38,7 @@ from freehold.status.outcome import (
     Replicas,
     Rollout,
 )
+from freehold.status.raw import count
 from freehold.status.serving import needs_probe, rolled_out
 from freehold.status.summarize import summarize
 
@@ -101,38 +102,56 @@ class Reconciler:
             return Next()
         outcome = _beginning(seen, self.reporter.known(seen))
         try:
-            outcome = await self._pass(seen, outcome)
+            found = await self._pass(seen, outcome)
         except NotLeading:
             raise
         except KubeError as error:
             return await self._failed(seen, outcome, error)
+        if found is None:
+            return Next(after=0.0)
+        outcome = found
         wait = await self._report(seen, outcome)
         if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
             return Next(failed=True)
         stuck = await self._free(key) if outcome.deleting else None
         return Next(_soonest(wait, stuck, _look_again(outcome)))
 
-    async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome:
-        """Do what is to be done, and return what was learned."""
+    async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
+        """Do what is to be done, and return what was learned.
+
+        None where another pass is to follow at once: where KubeRay was given the model just now,
+        since hardware takes minutes to come and is asked for for every model that waits before
+        anything is said of this one; and where a rollout has come to its end.
+        """
         if outcome.deleting:
             return await self._observed(seen, outcome, None)
         decision = await self.decider.decide(seen, serves=_serves(self.reporter.known(seen)))
         outcome = _with_decision(outcome, decision, seen)
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
-        desired = _desired(seen, decision.revision, decision.model)
+        first = _first(seen, outcome, decision.revision, self.reporter.known(seen))
+        desired = _desired(seen, decision.revision, decision.model, first)
         if outcome.paused:
             outcome = replace(outcome, rollout=_held_back(seen, desired) or outcome.rollout)
             return await self._observed(seen, outcome, decision.revision)
         if _is_news(seen, outcome):
             await self._report(seen, outcome)
-        await self.writer.decide(seen, decision)
+        made = await self.writer.decide(seen, decision)
+        if made is not None:
+            self.checked.add(made)
         done = await self._carry_out(seen, desired, decision.model)
+        if done.begun:
+            return None
         seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
         outcome = await self._observed(seen, _with_done(outcome, done), decision.revision)
-        if not done.changed and done.refused is None and rolled_out(outcome):
+        finished = not done.changed and done.refused is None and rolled_out(outcome)
+        if finished:
             outcome = replace(outcome, current_revision=outcome.update_revision, rollout=None)
         await self.writer.prune(seen, (outcome.current_revision, outcome.update_revision))
+        if finished and first is not None:
+            # a cluster took over, and what it began with is to be taken away
+            await self._report(seen, outcome)
+            return None
         return outcome
 
     async def _carry_out(
@@ -269,15 +288,39 @@ def _is_news(seen: Seen, outcome: Outcome) -> bool:
     return bool(seen.status.get("updateRevision") != outcome.update_revision)
 
 
-def _desired(seen: Seen, revision: Revision, model: ModelDeployment) -> list[Object]:
+def _first(
+    seen: Seen, outcome: Outcome, revision: Revision, known: Mapping[str, Any]
+) -> int | None:
+    """Return the replicas that a cluster begins with which is to take over from another one.
+
+    As many as are wanted there when the rollout begins; what was written for it then stands. None
+    where no cluster is to take over.
+    """
+    rollout, service = outcome.rollout, seen.ray_service
+    upgrading = service is not None and service.upgrading
+    if not upgrading and (rollout is None or rollout.kind != "NewCluster"):
+        return None
+    live = seen.children.get((RAY_SERVICES.kind, seen.key.name))
+    if live is not None and _revision_of(live) == revision.name:
+        return first_of(live, revision.frozen.plan["candidate"])
+    return count(known.get("desiredReplicas"))
+
+
+def _desired(
+    seen: Seen, revision: Revision, model: ModelDeployment, first: int | None
+) -> list[Object]:
     active = seen.ray_service.active if seen.ray_service else None
     return objects_of(
         revision.frozen,
-        numbers_of(model.spec),
+        numbers_of(model.spec, first),
         owner_uid=seen.uid,
         ray_cluster=active.name if active else None,
         revision=revision.name,
     )
+
+
+def _revision_of(child: Mapping[str, Any]) -> str:
+    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
 
 
 def _ray_service(objects: list[Object]) -> Object:

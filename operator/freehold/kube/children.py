@@ -14,9 +14,10 @@ from typing import Any
 
 from freehold.api.names import FIELD_MANAGER
 from freehold.kube.client import KubeClient, Object
-from freehold.kube.errors import AlreadyExists, Conflict, Invalid
+from freehold.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from freehold.kube.resources import BY_KIND, Resource
 from freehold.render.change import owned_differs
+from freehold.render.difference import with_false
 
 
 class Written(Enum):
@@ -72,10 +73,27 @@ async def write_child(
     if live["metadata"].get("deletionTimestamp") or not owned_differs(desired, live):
         return Written.NOTHING, None
     await _own_by_applying(client, resource, live)
-    return Written.APPLIED, await _apply(client, resource, desired, live["metadata"]["uid"])
+    meant = with_false(desired, live)
+    return Written.APPLIED, await _apply(client, resource, meant, live["metadata"]["uid"])
 
 
-async def _apply(client: KubeClient, resource: Resource, desired: Object, uid: str) -> Object:
+async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> ForeignChild | None:
+    """Return the object that bears a child's name and is not ours, if there is one.
+
+    Raises:
+        KubeError: As the client does.
+    """
+    metadata = desired["metadata"]
+    try:
+        found = await client.get(BY_KIND[desired["kind"]], metadata["namespace"], metadata["name"])
+    except NotFound:
+        return None
+    return None if is_owned(found, owner_uid) else _foreign(found)
+
+
+async def _apply(
+    client: KubeClient, resource: Resource, desired: Mapping[str, Any], uid: str
+) -> Object:
     """Apply a child to the very object with this uid."""
     meant = {**desired, "metadata": {**desired["metadata"], "uid": uid}}
     try:

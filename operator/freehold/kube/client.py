@@ -13,7 +13,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
@@ -97,12 +98,13 @@ class KubeClient:
         self._session: aiohttp.ClientSession | None = None
         self._lease_seconds = lease_seconds
         self._observe = observe
+        self._proxy = configuration.proxy or _environment_proxy(configuration.host)
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def __aenter__(self) -> KubeClient:
         """Return itself."""
         connector = aiohttp.TCPConnector(limit=_AT_ONCE, ssl=self._api.rest_client.ssl_context)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+        self._session = aiohttp.ClientSession(connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -118,12 +120,16 @@ class KubeClient:
     async def list_all(
         self, resource: Resource, namespace: str | None = None, label_selector: str = ""
     ) -> tuple[list[Object], str]:
-        """Return all objects and the resource version that they stand for, page by page."""
+        """Return all objects and the resource version that they stand for, page by page.
+
+        Items of a list do not say what they are where the kind is built in; here they do.
+        """
+        told = {"apiVersion": resource.api_version, "kind": resource.kind}
         query = {"limit": str(_PAGE), "labelSelector": label_selector}
         items: list[Object] = []
         while True:
             page = await self._call("list", resource, resource.path(namespace), query)
-            items += page.get("items") or []
+            items += [told | item for item in page.get("items") or []]
             following = page["metadata"].get("continue")
             if not following:
                 return items, page["metadata"].get("resourceVersion", "")
@@ -215,7 +221,7 @@ class KubeClient:
     ) -> tuple[int, bytes, str | None]:
         assert self._session is not None, "the client is used as a context manager"
         headers = {"Accept": JSON, "Content-Type": content_type}
-        options: dict[str, Any] = {"headers": headers, "proxy": self.configuration.proxy}
+        options: dict[str, Any] = {"headers": headers, "proxy": self._proxy}
         if self.configuration.tls_server_name:
             options["server_hostname"] = self.configuration.tls_server_name
         if body is not None:
@@ -232,12 +238,13 @@ class KubeClient:
 
 
 def encoded(body: Any) -> bytes:
-    """Return JSON as Go writes it: without spaces, and ``<``, ``>`` and ``&`` escaped.
+    """Return JSON as Go writes it: keys sorted, no spaces, and ``<``, ``>`` and ``&`` escaped.
 
     The API server keeps a ControllerRevision's data as the bytes that were sent, writes them anew
-    in its own way at any later patch, and then refuses the patch since immutable data changed.
+    in its own way at any later patch, and then refuses the patch since immutable data changed: be
+    it ours or the garbage collector's, which orphans by a strategic merge patch.
     """
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
     return text.translate(_ESCAPED).encode()
 
 
@@ -252,6 +259,16 @@ _METHOD = {
     "patch": "PATCH",
     "delete": "DELETE",
 }
+
+
+def _environment_proxy(host: str) -> str | None:
+    """Return the proxy that the environment names for the API server.
+
+    Asked once: a session that trusts the environment reads it, and ~/.netrc, in a thread for each
+    request.
+    """
+    url = urlsplit(host)
+    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 def _writer(manager: str) -> dict[str, str]:

@@ -58,6 +58,10 @@ class Accelerator:
     shapes: tuple[NodeShape, ...]
     spec: AcceleratorClassSpec
 
+    def __hash__(self) -> int:
+        """Return what tells most classes apart; their shapes hold mappings, which have no hash."""
+        return hash((self.name, self.memory))
+
     @property
     def node_sizes(self) -> tuple[int, ...]:
         """Return the device counts that a node may have, ascending."""

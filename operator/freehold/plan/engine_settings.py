@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ _SIXTEEN_BITS = frozenset({"auto", "float16", "bfloat16"})
 # What workers on bare cores always run with; another value beside it would not be honoured.
 DECIDED_ON_CORES: Mapping[str, Any] = {"dtype": "bfloat16", "enforce_eager": True}
 
-_REMOVE = "Remove it from the arguments."
+REMOVE = "Remove it from the arguments."
 _SPLIT = "spec.hardware.candidates[].parallelism"
 _PLACED = f"Freehold places the workers; {_SPLIT}.pipeline spreads a replica over nodes"
 _NO_DATA_PARALLEL = (
@@ -74,6 +74,43 @@ OWNED_BY_PLAN: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedWithin:
+    """A field of an engine argument that takes memory which nothing here counts.
+
+    Attributes:
+        argument: Name of the argument, which is a mapping.
+        field: Name of the field in it.
+        harmless: The one value that takes none.
+        allowed: What is allowed, in words.
+        hint: What to do.
+    """
+
+    argument: str
+    field: str
+    harmless: int | None
+    allowed: str
+    hint: str
+
+
+OWNED_WITHIN = (
+    OwnedWithin(
+        "speculative_config",
+        "model",
+        None,
+        "no value here; a draft model's memory is not counted, so only methods without one",
+        "Remove it and write a method such as ngram.",
+    ),
+    OwnedWithin(
+        "eplb_config",
+        "num_redundant_experts",
+        0,
+        "0; the weights of experts that are kept more than once are not counted",
+        REMOVE,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What the engine arguments say to the planner.
 
@@ -116,7 +153,7 @@ def read_engine_settings(
     args: Mapping[str, Any], path: str = "spec.engine.args"
 ) -> tuple[EngineSettings, tuple[Fault, ...]]:
     """Return the settings in ``args`` and all faults among those that the planner reads."""
-    faults = [_owned(path, name, args[name]) for name in args if name in OWNED_BY_PLAN]
+    faults = [*owned_faults(args, path)]
     values: dict[str, Any] = {}
     for name, (field, check, allowed) in _READ.items():
         if name not in args:
@@ -126,14 +163,41 @@ def read_engine_settings(
             values[field] = tuple(value) if isinstance(value, list) else value
         else:
             faults.append(Fault(f"{path}.{name}", repr(value), allowed))
-    faults += _draft_model(path, args.get("speculative_config"))
-    faults += _redundant_experts(path, args.get("eplb_config"))
     given = tuple(name for name in _READ if name in args)
     lora = args.get("enable_lora") is True
     settings = EngineSettings(**values, lora=lora, given=given)
     if settings.max_num_seqs is not None and not faults:
         faults += batch_faults(settings, settings.max_num_seqs, f"{path}.max_num_seqs", path)
     return settings, tuple(faults)
+
+
+def owned_faults(args: Mapping[str, Any], path: str = "spec.engine.args") -> Iterator[Fault]:
+    """Yield a fault for each argument that the plan owns, however its name is spelt.
+
+    The chart's admission policy says the same; it is generated from the lists that are read here.
+    """
+    for name, value in args.items():
+        reason = OWNED_BY_PLAN.get(argument_name(name))
+        if reason is not None:
+            yield Fault(f"{path}.{name}", repr(value), owned_allows(reason), REMOVE)
+    for item in OWNED_WITHIN:
+        inner = args.get(item.argument)
+        if not isinstance(inner, Mapping):
+            continue
+        value = inner.get(item.field, item.harmless)
+        if value != item.harmless:
+            where = f"{path}.{item.argument}.{item.field}"
+            yield Fault(where, repr(value), item.allowed, item.hint)
+
+
+def owned_allows(reason: str) -> str:
+    """Return what is allowed where the plan owns an argument."""
+    return f"no value here; {reason}"
+
+
+def argument_name(written: str) -> str:
+    """Return the engine's name of an argument that may be written as on its command line."""
+    return written.lstrip("-").replace("-", "_")
 
 
 def batch_faults(
@@ -163,32 +227,7 @@ def batch_faults(
 def contradiction(name: str, value: Any, decided: Any, where: str) -> Fault:
     """Return the fault of an argument that says another thing than Freehold sets."""
     allowed = f"{decided!r}, which Freehold sets for {where}"
-    return Fault(f"spec.engine.args.{name}", repr(value), allowed, _REMOVE)
-
-
-def _owned(path: str, name: str, value: Any) -> Fault:
-    allowed = f"no value here; {OWNED_BY_PLAN[name]}"
-    return Fault(f"{path}.{name}", repr(value), allowed, hint=_REMOVE)
-
-
-def _draft_model(path: str, value: Any) -> list[Fault]:
-    """Return the fault of speculation by a model of its own, which takes memory too."""
-    draft = value.get("model") if isinstance(value, Mapping) else None
-    if draft is None:
-        return []
-    allowed = "no value here; a draft model's memory is not counted, so only methods without one"
-    hint = "Remove it and write a method such as ngram."
-    return [Fault(f"{path}.speculative_config.model", repr(draft), allowed, hint)]
-
-
-def _redundant_experts(path: str, value: Any) -> list[Fault]:
-    """Return the fault of experts that are kept twice, whose weights nothing here counts."""
-    name = "num_redundant_experts"
-    count = value.get(name, 0) if isinstance(value, Mapping) else 0
-    if count == 0:
-        return []
-    allowed = "0; the weights of experts that are kept more than once are not counted"
-    return [Fault(f"{path}.eplb_config.{name}", repr(count), allowed, hint=_REMOVE)]
+    return Fault(f"spec.engine.args.{name}", repr(value), allowed, REMOVE)
 
 
 def _is_share(value: Any) -> bool:

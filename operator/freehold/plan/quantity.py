@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 
 _SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -44,6 +45,34 @@ def counted_by_scheduler(resource: str, value: str | int | float) -> int:
     """
     amount = parse_quantity(value)
     return math.ceil(amount * 1000 if resource == "cpu" else amount)
+
+
+def canonical_quantity(value: str | int | float) -> str:
+    """Return a quantity as Kubernetes writes it, in the family of suffixes that it came with.
+
+    >>> [canonical_quantity(it) for it in ("1000m", "1024Mi", "1.5Gi", 0.5, "12e7")]
+    ['1', '1Gi', '1536Mi', '500m', '120e6']
+
+    Raises:
+        ValueError: It is no quantity.
+    """
+    amount = parse_quantity(value)
+    match = _QUANTITY.fullmatch(str(value))
+    assert match is not None, "it was read above"
+    _, _, exponent, suffix = match.groups()
+    if suffix in _BINARY and abs(amount) >= 1024:
+        return _written(Fraction(math.ceil(amount)), {it: 1 << n for it, n in _BINARY.items()})
+    if exponent:
+        return _written(amount, {f"e{n}": Fraction(10) ** n for n in range(-9, 19, 3) if n})
+    return _written(amount, {it: Fraction(10) ** n for it, n in _SUFFIXES.items()})
+
+
+def _written(amount: Fraction, units: Mapping[str, Fraction | int]) -> str:
+    """Return an amount as a whole number of the largest unit that allows it."""
+    sizes = {"": Fraction(1), **units}
+    whole = [it for it, size in sizes.items() if amount and (amount / size).denominator == 1]
+    unit = max(whole, key=lambda it: sizes[it], default="")
+    return f"{int(amount / sizes[unit])}{unit}"
 
 
 def _scaled(number: Fraction, exponent: str | None, suffix: str | None) -> Fraction:

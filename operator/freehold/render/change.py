@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from freehold.render.difference import MISSING, Difference, differences
+from freehold.render.difference import MISSING, Difference, differences, with_false
 from freehold.render.serve_config import from_yaml
 
 Kind = Literal["Nothing", "InPlace", "NewReplicas", "NewCluster"]
@@ -86,7 +86,7 @@ def owned_differs(desired: Mapping[str, Any], live: Mapping[str, Any]) -> list[s
     A field that we applied once and no longer do is not found by this. Between two revisions of a
     model such fields differ, and so does the annotation with the revision's name.
     """
-    return [item.field for item in differences(desired, live)]
+    return [item.field for item in differences(with_false(desired, live), live)]
 
 
 def ray_cluster_bounds_patch(
@@ -126,7 +126,8 @@ def _judged(
 ) -> Iterator[tuple[Kind, str]]:
     """Yield the kind and the sentence of every difference."""
     appended = _appended(desired, live)
-    for item in differences(desired, live, exact=exact):
+    pair = with_false(desired, live), with_false(live, desired)
+    for item in differences(*pair, exact=exact):
         if item.path == _SERVE:
             for inner in differences(_config(item.new), _config(item.old), exact=True):
                 yield _of_serve(inner)

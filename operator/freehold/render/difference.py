@@ -23,8 +23,8 @@ _ATOMIC_MAPS = frozenset({"selector", "nodeSelector"})
 # Where quantities stand: 8192Mi is 8Gi, and KubeRay writes the shorter.
 _AMOUNTS = frozenset({"requests", "limits"})
 _SIZE = ("sizeLimit",)
-# KubeRay leaves these out where they are false when it writes the object back.
-_FALSE_WHEN_ABSENT = frozenset({("spec", "suspend"), ("spec", "excludeHeadPodFromServeSvc")})
+# Of a RayService's spec: they are left out where they are false.
+_FALSE_WHEN_ABSENT = ("suspend", "excludeHeadPodFromServeSvc")
 _MOST_SHOWN = 80
 
 
@@ -72,6 +72,21 @@ def differences(desired: Any, live: Any, *, exact: bool = False) -> list[Differe
         exact: Whether what only ``live`` has is a difference, too.
     """
     return [*_values(desired, live, (), _Depth(keys=exact, items=exact))]
+
+
+def with_false(item: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a RayService with false where it leaves a field out that is true in the other one.
+
+    To apply it without would be to leave the field to whoever made it true.
+    """
+    spec, there = _spec(item), _spec(other)
+    missed = {it: False for it in _FALSE_WHEN_ABSENT if it not in spec and there.get(it) is True}
+    return {**item, "spec": {**spec, **missed}} if missed else item
+
+
+def _spec(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = item.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
 
 
 def shown(value: Any) -> str:
@@ -145,7 +160,7 @@ def _identity(*lists: Sequence[Any]) -> str | None:
 
 def _equal(new: Any, old: Any, path: tuple[str, ...]) -> bool:
     if isinstance(old, Missing):
-        return new is False and path in _FALSE_WHEN_ABSENT
+        return False
     if isinstance(new, bool) or isinstance(old, bool):
         return new is old
     if new == old:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from freehold.api.acceleratorclass import NodeShape
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.accelerator import Accelerator
@@ -15,10 +14,7 @@ from freehold.render.cluster import Cluster, Search
 from freehold.render.engine_image import engine_image
 from freehold.render.missing_nodes import Wanted, missing_nodes
 from freehold.render.node_choice import (
-    NodeChoice,
-    NoSpotNodes,
     Term,
-    UnwieldySpotMarks,
     device_resource,
     label_keys,
     node_choice,
@@ -63,9 +59,6 @@ class OnCluster:
         return max(sizes, default=0)
 
 
-Choice = NodeChoice | NoSpotNodes | UnwieldySpotMarks
-
-
 class Hardware:
     """What a cluster has of every class that was asked about.
 
@@ -76,15 +69,6 @@ class Hardware:
         """Keep the cluster's nodes at one moment."""
         self.cluster = cluster
         self._found: dict[str, tuple[Accelerator, OnCluster]] = {}
-        self._choices: dict[tuple[str, str, int], tuple[tuple[NodeShape, ...], Choice]] = {}
-
-    def choice(self, plan: Plan) -> Choice:
-        """Return the nodes that pods of a plan may run on; a thousand plans ask few times."""
-        asked = (plan.accelerator.name, plan.purchase, plan.layout.devices_per_node)
-        known = self._choices.get(asked)
-        if known is None or known[0] != plan.accelerator.shapes:
-            known = self._choices[asked] = plan.accelerator.shapes, node_choice(plan)
-        return known[1]
 
     def of(self, accelerator: Accelerator) -> OnCluster:
         """Return what there is of a class."""
@@ -141,7 +125,7 @@ class _Candidate:
 
     def _placement(self, plan: Plan) -> Placement | Fault:
         """Return what the workers of a plan ask of their nodes, the user's overlay included."""
-        nodes = self.hardware.choice(plan)
+        nodes = node_choice(plan)
         if isinstance(nodes, Fault):
             return nodes
         return read_placement(worker_template(self.model, plan, "", nodes))

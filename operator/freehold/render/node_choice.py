@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -60,14 +61,27 @@ def node_choice(plan: Plan) -> NodeChoice | NoSpotNodes | UnwieldySpotMarks:
     Pods of a group are alike, so of shapes that name their devices differently those are taken
     that agree with the first.
     """
-    spot = plan.purchase == "Spot"
-    able = shapes_for(plan.accelerator, plan.purchase)
-    shapes = [shape for shape in able if shape.devices >= plan.layout.devices_per_node]
+    layout = plan.layout
+    found = _choice(plan.accelerator, plan.purchase, layout.devices_per_node, layout.nodes > 1)
+    if found is None:
+        return _no_spot(plan) if plan.purchase == "Spot" else _unwieldy_marks(plan)
+    return found
+
+
+# A thousand models ask for the nodes of a few classes.
+@functools.lru_cache(256)
+def _choice(
+    accelerator: Accelerator, purchase: str, devices: int, joined: bool
+) -> NodeChoice | None:
+    """Return the nodes for pods of so many devices; None where no shape can be told apart."""
+    spot = purchase == "Spot"
+    able = shapes_for(accelerator, purchase)
+    shapes = [shape for shape in able if shape.devices >= devices]
     if not shapes:
-        return _no_spot(plan) if spot else _unwieldy_marks(plan)
-    resources = _resources(plan, shapes[0])
-    shapes = [shape for shape in shapes if _resources(plan, shape) == resources]
-    terms = [term for shape in shapes for term in shape_terms(plan.accelerator, shape, spot)]
+        return None
+    resources = _resources(accelerator, shapes[0], devices, joined)
+    shapes = [it for it in shapes if _resources(accelerator, it, devices, joined) == resources]
+    terms = [term for shape in shapes for term in shape_terms(accelerator, shape, spot)]
     return NodeChoice(
         terms=tuple(_joined(terms)) if all(terms) else (),
         tolerations=tuple(shape_tolerations(shapes, spot)),
@@ -142,14 +156,16 @@ def _unwieldy_marks(plan: Plan) -> UnwieldySpotMarks:
     )
 
 
-def _resources(plan: Plan, shape: NodeShape) -> dict[str, str]:
+def _resources(
+    accelerator: Accelerator, shape: NodeShape, devices: int, joined: bool
+) -> dict[str, str]:
     """Return the resources of one pod; bare cores are asked for as CPU."""
-    name = device_resource(plan.accelerator, shape)
+    name = device_resource(accelerator, shape)
     if name is None:
         return {}
     # fabric adapters are for traffic between nodes; inside one they would only be taken away
-    extra = (shape.extra_resources or {}) if plan.layout.nodes > 1 else {}
-    return {name: str(plan.layout.devices_per_node)} | dict(sorted(extra.items()))
+    extra = (shape.extra_resources or {}) if joined else {}
+    return {name: str(devices)} | dict(sorted(extra.items()))
 
 
 def _spot_marks(accelerator: Accelerator, shape: NodeShape) -> tuple[SelectorTerm, ...]:

@@ -27,8 +27,9 @@ class Numbers:
         least: Replicas at least.
         most: Replicas at the most; at 0 there is no application at all.
         suspend: Whether the hardware is released.
-        initial: Replicas that a cluster begins with, least to most. A cluster that takes over from
-            another one begins with as many as that has, or it falls over.
+        initial: Replicas that a cluster which takes over from another one begins with: as many as
+            that has, or it falls over. None for a cluster that serves: Serve would go back to them
+            at the next change of the spec.
     """
 
     least: int
@@ -79,11 +80,13 @@ def with_numbers(
         for item in cluster["workerGroupSpecs"]
     ]
     overlaid = {
-        "suspend": numbers.suspend,
+        # left out where it is false, as KubeRay does
+        **({"suspend": True} if numbers.suspend else {}),
+        **{name: value for name, value in spec.items() if name != "suspend"},
         "serveConfigV2": _serve_text(spec["serveConfigV2"], numbers, deployment),
         "rayClusterConfig": {**cluster, "workerGroupSpecs": groups},
     }
-    return {**service, "spec": {**spec, **overlaid}}
+    return {**service, "spec": overlaid}
 
 
 def with_scaling_settings(
@@ -93,6 +96,12 @@ def with_scaling_settings(
     config = from_yaml(service["spec"]["serveConfigV2"])
     changed = _with_block(config, settings, deployment)
     return {**service, "spec": {**service["spec"], "serveConfigV2": to_yaml(changed)}}
+
+
+def first_of(service: Mapping[str, Any], group: str) -> int | None:
+    """Return the replicas that a RayService's next cluster begins with, None without the group."""
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    return next((it.get("replicas") for it in groups if it["groupName"] == group), None)
 
 
 def _group_counts(numbers: Numbers) -> dict[str, int]:
@@ -108,11 +117,9 @@ def _serve_text(text: str, numbers: Numbers, deployment: str) -> str:
     config = from_yaml(text)
     if numbers.most == 0:
         return to_yaml({**config, "applications": []})
-    counts = {
-        "min_replicas": numbers.least,
-        "initial_replicas": numbers.first,
-        "max_replicas": numbers.most,
-    }
+    counts = {"min_replicas": numbers.least, "max_replicas": numbers.most}
+    if numbers.first > numbers.least:
+        counts["initial_replicas"] = numbers.first
     return to_yaml(_with_block(config, counts, deployment))
 
 

@@ -42,7 +42,7 @@ def canonical_objects(
         commit: What the model's revision means; None to leave that to the engine.
 
     Returns:
-        ConfigMap, Service and RayService, or what keeps them from being rendered.
+        ConfigMap, RayService and Service, or what keeps them from being rendered.
     """
     one = canonical_model(model)
     text = to_yaml(model_serve_config(one, plan, commit))
@@ -50,7 +50,7 @@ def canonical_objects(
     service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"])
     if isinstance(service, Fault):
         return service
-    return [config_map, endpoint_service(model.name, namespace), service]
+    return [config_map, service, endpoint_service(model.name, namespace)]
 
 
 def model_objects(

@@ -15,6 +15,7 @@ from freehold.api.names import child_labels
 from freehold.plan.plan import Plan
 from freehold.render.engine_image import RAY_VERSION, engine_image
 from freehold.render.node_choice import node_choice
+from freehold.render.pod_form import in_go_form
 from freehold.render.pod_template import HEAD_CONTAINER, head_template
 from freehold.render.serving_config_map import with_serving_code
 from freehold.render.worker_group import worker_group
@@ -67,11 +68,13 @@ def _metadata(model: ModelDeployment, namespace: str) -> dict[str, Any]:
 
 
 def _spec(model: ModelDeployment, serve_config_text: str, cluster: dict[str, Any]) -> Any:
+    """Return the spec.
+
+    Without ``excludeHeadPodFromServeSvc``, which is false and KubeRay leaves out then: the head's
+    proxy is the one that answers while there are no workers, and so wakes them.
+    """
     return {
-        "suspend": model.spec.suspend,
         "upgradeStrategy": {"type": _upgrade(model)},
-        # the head's proxy is the one that answers while there are no workers, and so wakes them
-        "excludeHeadPodFromServeSvc": False,
         "serveConfigV2": serve_config_text,
         "rayClusterConfig": cluster,
     }
@@ -99,7 +102,8 @@ def _cluster(model: ModelDeployment) -> dict[str, Any]:
 
 def _head_group(model: ModelDeployment, image: str, config_map: str) -> dict[str, Any]:
     """Return the head, on which nothing of the model runs: it would hold a device's node."""
+    template = with_serving_code(head_template(model, image), HEAD_CONTAINER, config_map)
     return {
         "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
-        "template": with_serving_code(head_template(model, image), HEAD_CONTAINER, config_map),
+        "template": in_go_form(template),
     }

@@ -56,7 +56,7 @@ class Frozen:
         pods_per_replica: Pods of one replica.
         serving_digest: SHA-256 of the archive with the code inside Ray.
         deployment: The Serve deployment that runs the engine.
-        objects: ConfigMap, Service and RayService, with one replica.
+        objects: ConfigMap, RayService and Service, with one replica.
     """
 
     parts: SpecParts
@@ -292,7 +292,7 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
         and all(isinstance(data.get(name), str) for name in _TEXTS)
         and all(isinstance(data.get(name), int) for name in _COUNTS)
         and isinstance(objects, list)
-        and [_mapping(it).get("kind") for it in objects] == ["ConfigMap", "Service", "RayService"]
+        and [_mapping(it).get("kind") for it in objects] == ["ConfigMap", "RayService", "Service"]
     )
 
 

@@ -57,12 +57,15 @@ def autoscaling_config(spec: ModelDeploymentSpec, concurrency: int, pace: Pace) 
 
     Serve counts running and waiting requests together, so a queue depth is a target of that much
     more than a replica runs: load that fits one replica never adds another.
+
+    All but ``initial_replicas``, to which Serve goes back at any change of a deployment, however
+    many replicas run (``serve/_private/autoscaling_state.py: register`` in Ray 2.60). Without it a
+    deployment begins with its least and keeps what it has.
     """
     least, most = replica_bounds(spec)
     to_zero = spec.autoscaling.scale_to_zero_after if spec.autoscaling else None
     return {
         "min_replicas": least,
-        "initial_replicas": least,
         "max_replicas": most,
         "target_ongoing_requests": concurrency + queue_depth(spec),
         "look_back_period_s": pace.look_back,

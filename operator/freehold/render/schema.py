@@ -21,6 +21,7 @@ from jsonschema.validators import extend
 
 from freehold.api.faults import Fault, nearest
 from freehold.api.scalars import whole_number
+from freehold.plan.engine_settings import argument_name
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -154,7 +155,7 @@ def _show(value: Any) -> str:
 
 
 def _not_plain(value: Any, path: Path) -> Iterator[Found]:
-    """Yield the values that cannot be written as JSON: NaN, infinities, keys like ``true``."""
+    """Yield the values that JSON does not carry as they are: NaN, keys like ``true``, huge ones."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(key, str):
@@ -167,6 +168,9 @@ def _not_plain(value: Any, path: Path) -> Iterator[Found]:
             yield from _not_plain(item, (*path, index))
     elif isinstance(value, float) and not math.isfinite(value):
         yield _fault(path, str(value), _FINITE)
+    elif isinstance(value, int | float) and abs(value) >= 1 << 63:
+        # the API server makes another number of it, which is no longer what was written
+        yield _fault(path, str(value), "a number of at most 64 bits")
     elif not (value is None or isinstance(value, bool | int | float | str)):
         yield _fault(path, _show(value), "a string, a number, true, false, null, a list, a mapping")
 
@@ -277,7 +281,7 @@ def _engine_faults(args: Any, path: Path) -> Iterator[Found]:
     schema = _schema("vllm_engine_args.json")
     known = schema["properties"]
     for key in args:
-        name = str(key).lstrip("-").replace("-", "_")
+        name = argument_name(str(key))
         if name in schema["forbidden"]:
             reason = schema["forbidden"][name]
             yield _fault((*path, str(key)), _show(args[key]), "no value here", f"{reason}.")

@@ -8,6 +8,7 @@ from typing import Any
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.node_choice import NodeChoice
+from freehold.render.pod_form import in_go_form
 from freehold.render.pod_size import worker_size
 from freehold.render.pod_template import WORKER_CONTAINER, worker_template
 from freehold.render.scaling import replica_bounds
@@ -37,7 +38,7 @@ def worker_group(
         "rayStartParams": _start_parameters(plan),
         # KubeRay writes this empty field itself; written here, applying has nothing to undo
         "scaleStrategy": {},
-        "template": with_serving_code(template, WORKER_CONTAINER, config_map),
+        "template": in_go_form(with_serving_code(template, WORKER_CONTAINER, config_map)),
     }
 
 

@@ -16,7 +16,8 @@ def scaled(outcome: Outcome, past: Past) -> Finding | None:
     """Return the finding of Scaled, or None where nothing new is known."""
     if not outcome.observed:
         return None
-    message = f"{counted(outcome.running, 'replica')} of {desired_replicas(outcome, past)} run."
+    run = "runs" if outcome.running == 1 else "run"
+    message = f"{outcome.running} of {counted(desired_replicas(outcome, past), 'replica')} {run}."
     return first_finding(_CHECKS, outcome, past, Finding(api.AS_DESIRED, message))
 
 
@@ -68,7 +69,7 @@ def _too_few_run(outcome: Outcome, past: Past) -> Finding | None:
     wanted, running = desired_replicas(outcome, past), outcome.running
     if running >= wanted:
         return None
-    how = f"{running} of {counted(wanted, 'replica')} run"
+    how = f"{running} of {counted(wanted, 'replica')} {'runs' if running == 1 else 'run'}"
     trouble = trouble_of(outcome.pods_of(outcome.serving_cluster))
     if trouble is not None:
         return Finding(trouble.reason, f"{how}. {trouble.message}")

@@ -258,7 +258,8 @@ def _answers(outcome: Outcome) -> Finding:
     if outcome.engines is None:
         return Finding(api.ANSWERS, f"{outcome.name} has answered a request.")
     running, wanted = outcome.running, outcome.engines.target
-    message = f"{running} of {counted(max(running, wanted), 'replica')} of {outcome.name} answer."
+    of_all = f"{running} of {counted(max(running, wanted), 'replica')} of {outcome.name}"
+    message = f"{of_all} {'answers' if running == 1 else 'answer'}."
     return Finding(api.ANSWERS, message)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from freehold.api import conditions as api
 from freehold.api.conditions import ConditionType, Reason
 from freehold.status.message import full_stop
-from freehold.status.outcome import Finding, Outcome
+from freehold.status.outcome import Finding, Outcome, Rollout
 from freehold.status.past import Past
 from freehold.status.placement import trouble_of
 from freehold.status.raw import timestamp
@@ -24,6 +24,13 @@ _KINDS: Mapping[str, Reason] = {
     "InPlace": api.UPDATING_IN_PLACE,
     "NewReplicas": api.REPLACING_REPLICAS,
     "NewCluster": api.BUILDING_NEW_CLUSTER,
+}
+
+
+_COSTS: Mapping[str, str] = {
+    "InPlace": "which Serve takes in place",
+    "NewReplicas": "for which every replica starts anew",
+    "NewCluster": "for which a new cluster is built",
 }
 
 
@@ -137,15 +144,24 @@ def _suspended(outcome: Outcome) -> Verdict:
 
 def _paused(outcome: Outcome, facts: Facts, cause: Finding | None) -> Verdict:
     """Tell what is there; a change that waits for the annotation to go is not Ready."""
-    message = "The annotation freehold.dev/paused keeps the operator from writing any child"
-    paused = Finding(api.PAUSED, f"{message}.")
+    paused = Finding(api.PAUSED, _held_back(outcome.rollout))
     if cause is not None:
         ready = Summary("Unknown" if cause.reason is api.PENDING else "False", cause)
     elif outcome.rollout is not None:
-        ready = Summary("False", Finding(api.PAUSED, f"{message}; a change of the spec waits."))
+        ready = Summary("False", paused)
     else:
         ready = Summary("True", facts[api.SERVING])
     return Verdict(ready, Summary("False", paused), _not_stalled(api.SETTLED))
+
+
+def _held_back(rollout: Rollout | None) -> str:
+    """Return what the annotation does, and what a change that waits for it would cost."""
+    message = "The annotation freehold.dev/paused keeps the operator from writing any child"
+    if rollout is None:
+        return f"{message}."
+    cost = f", {_COSTS[rollout.kind]}" if rollout.kind in _COSTS else ""
+    told = " ".join(full_stop(item) for item in rollout.sentences)
+    return f"{message}; a change of the spec waits{cost}{f': {told}' if told else '.'}"
 
 
 def _is_overdue(

@@ -56,6 +56,30 @@ FIELD_FAULTS = {
         SMALL.replace("hf://", "ftp://"),
         ("spec.model.source", '"ftp://org/model"', "hf://ORG/MODEL", 7),
     ),
+    "a source with a control character": (
+        SMALL.replace("hf://org/model", '"file:///srv/\\0"'),
+        ("spec.model.source", '"file:///srv/\\u0000"', "file:///ABSOLUTE/PATH", 7),
+    ),
+    "a source whose host no URL may have": (
+        SMALL.replace("hf://org/model", '"s3://[bucket/model"'),
+        ("spec.model.source", '"s3://[bucket/model"', "s3://BUCKET/PATH", 7),
+    ),
+    "a candidate that is a list": (
+        hardware("{name: a, accelerator: b}", "[]"),
+        ("spec.hardware.candidates[1]", "[]", "a mapping", 11),
+    ),
+    "two images for one accelerator": (
+        f"{SMALL}  engine:\n    images: [{', '.join(['{accelerator: a, image: x}'] * 2)}]\n",
+        ("spec.engine.images", '[{"accelerator": "a"', "images for different accelerators", 9),
+    ),
+    "two shapes of one name": (
+        f"{CLASS}  extends: cpu\n{SHAPES}  - {{name: a, provider: gcp, devices: 4}}\n",
+        ("spec.nodeShapes", '[{"name": "a"', "shapes with different names", 7),
+    ),
+    "a feature twice": (
+        f"{CLASS}  extends: cpu\n  features: [bf16, fp8, bf16]\n",
+        ("spec.features", '["bf16", "fp8", "bf16"]', "each feature once", 7),
+    ),
     "a source without anything behind the scheme": (
         SMALL.replace("org/model", ""),
         ("spec.model.source", '"hf://"', "file:///ABSOLUTE/PATH", 7),
@@ -430,6 +454,14 @@ def test_a_field_that_is_null_is_absent_as_it_is_to_the_api_server() -> None:
     assert model.spec.engine.args == {"seed": None}
 
 
+def test_a_label_that_is_null_is_absent_and_one_that_is_a_number_is_not() -> None:
+    metadata = "name: m\n  labels: {{a: {}, b: c}}\n  annotations: {{a: null}}"
+    (model,) = parse_manifest(SMALL.replace("name: m", metadata.format("null"))).models
+    assert (model.metadata.labels, model.metadata.annotations) == ({"b": "c"}, {})
+    fault = the_fault(SMALL.replace("name: m", metadata.format("7")))
+    assert (fault.path, fault.found) == ("metadata.labels.a", "7")
+
+
 def test_a_field_that_must_be_there_may_not_be_null() -> None:
     fault = the_fault(SMALL.replace("hf://org/model", "null"))
     assert (fault.path, fault.found, fault.line) == ("spec.model.source", "nothing", 7)
@@ -478,6 +510,14 @@ def test_an_object_of_the_api_server_is_read_with_what_the_server_added() -> Non
     assert faults == ()
     assert item is not None
     assert item.to_dict() == data
+
+
+def test_a_status_is_the_operator_s_and_nobody_s_fault() -> None:
+    """As the API server has it; a newer operator may have written what this one does not know."""
+    status = "status: {unknown: 1, replicas: -1}\n"
+    (model,) = parse_manifest(SMALL + status).models
+    assert model == parse_manifest(SMALL).models[0]
+    assert the_fault(f"{CLASS}  extends: cpu\n{status}").path == "status"
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"kind": []}])

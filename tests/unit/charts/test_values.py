@@ -76,3 +76,13 @@ def test_a_row_has_path_default_and_comment() -> None:
 def test_a_value_without_a_comment_is_refused() -> None:
     with pytest.raises(ValueError, match=r"values.yaml: a.c has no comment above it"):
         _generator().values_table("a:\n  # Said.\n  b: 1\n  c: 2\n")
+
+
+def test_an_argument_s_sentence_that_helm_would_execute_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = _generator()
+    assert '"nnodes": "' in generator.owned_arguments()
+    monkeypatch.setattr(generator, "OWNED_BY_PLAN", {"nnodes": "see {{ .Values }}"})
+    with pytest.raises(ValueError, match="which Helm would execute"):
+        generator.owned_arguments()

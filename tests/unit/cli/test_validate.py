@@ -230,3 +230,17 @@ def test_arguments_that_clash_with_workload_or_cores_are_faults(tmp_path: Path) 
             f"{file}:10: spec.engine.args.max_num_batched_tokens",
             f"{file}:11: spec.engine.args.dtype",
         ]
+
+
+def test_an_argument_that_the_plan_owns_is_told_as_such_however_it_is_spelt(tmp_path: Path) -> None:
+    arguments = "{--tensor-parallel-size: 2, data-parallel_size: 0, model: x, max-num-seqs: 2}"
+    (file,) = written(tmp_path, model_in(None) + f"  engine: {{args: {arguments}}}\n")
+    told = freehold("validate", str(file)).stderr
+    for name, reason in {
+        "--tensor-parallel-size": "spec.hardware.candidates[].parallelism.tensor sets it",
+        "data-parallel_size": "data parallelism inside a replica is not offered",
+        "model": "spec.model.source names the weights",
+    }.items():
+        (line,) = (it for it in told.splitlines() if f"spec.engine.args.{name}: " in it)
+        assert f"allowed: no value here; {reason}" in line
+    assert "Write max_num_seqs." in told

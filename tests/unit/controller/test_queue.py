@@ -110,6 +110,14 @@ async def test_a_change_does_not_wait_for_the_retry() -> None:
     assert await take_now(queue) == A
 
 
+async def test_what_is_to_be_gone_on_with_at_once_waits_behind_the_others() -> None:
+    queue = make_queue(Clock())
+    for key in (A, B, C):
+        queue.add(key)
+    queue.done(await queue.take(), after=0.0)
+    assert [await queue.take() for _ in range(3)] == [B, C, A]
+
+
 async def test_of_two_later_passes_the_earlier_one_counts() -> None:
     clock = Clock()
     queue = make_queue(clock)

@@ -92,6 +92,20 @@ def test_it_does_as_it_is_told(http: httpx.Client, ray: Control) -> None:
         Steering.read({"statsu": "RUNNING"})
 
 
+def test_only_clusters_yet_to_come_do_as_told(http: httpx.Client, ray: Control) -> None:
+    http.put(HEAD, json=config())
+    ray.steer("models", "chat", status="DEPLOYING", next_only=True)
+    http.put(OTHER_HEAD, json=config())
+
+    def statuses() -> list[str]:
+        answers = [http.get(url).json() for url in (HEAD, OTHER_HEAD)]
+        return [it["applications"]["chat"]["status"] for it in answers]
+
+    assert statuses() == ["RUNNING", "DEPLOYING"]
+    ray.steer("models", "chat")
+    assert statuses() == ["RUNNING", "RUNNING"]
+
+
 def test_a_request_hangs_that_is_to_hang(http: httpx.Client, ray: Control) -> None:
     http.put(HEAD, json=config())
     ray.steer("models", "chat", hangs=True)
@@ -114,3 +128,22 @@ def test_an_application_deploys_for_a_while_and_then_runs() -> None:
     assert told() == ("DEPLOYING", [SERVER])
     now = 10
     assert told() == ("RUNNING", [SERVER])
+
+
+def test_what_ran_runs_on_while_a_change_in_place_starts_more() -> None:
+    now = 0.0
+    rays = Rays(seconds=10, clock=lambda: now)
+    cluster = rays.cluster("models", "chat-bcdfg")
+
+    def states() -> list[str]:
+        (application,) = rays.details(cluster)["applications"].values()
+        return [it["state"] for it in application["deployments"][SERVER]["replicas"]]
+
+    rays.put(cluster, config())
+    now = 10
+    assert states() == ["RUNNING"]
+    more = {"name": SERVER, "autoscaling_config": {"min_replicas": 3, "max_replicas": 3}}
+    rays.put(cluster, config(deployments=[more]))
+    assert states() == ["RUNNING", "STARTING", "STARTING"]
+    now = 20
+    assert states() == ["RUNNING"] * 3

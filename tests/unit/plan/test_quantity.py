@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity as parse_as_the_client_does
 
-from freehold.plan.quantity import counted_by_scheduler, parse_quantity
+from freehold.plan.quantity import canonical_quantity, counted_by_scheduler, parse_quantity
 
 AMOUNTS = {
     "0": 0,
@@ -91,3 +91,40 @@ def test_the_scheduler_counts_in_whole_numbers_and_a_part_as_one(
 def test_the_python_client_reads_the_same(number: Decimal, suffix: str) -> None:
     text = f"{number:f}{suffix}"
     assert parse_quantity(text) == Fraction(parse_as_the_client_does(text))
+
+
+CANONICAL = {
+    "0": "0",
+    "0Gi": "0",
+    "1000m": "1",
+    "1500m": "1500m",
+    "0.5": "500m",
+    "1000": "1k",
+    "8192Mi": "8Gi",
+    "1536Mi": "1536Mi",
+    "1.5Gi": "1536Mi",
+    "1.6Gi": "1717986919",
+    "0.5Ki": "512",
+    "0.5Mi": "512Ki",
+    "2000Ki": "2000Ki",
+    "1e3": "1e3",
+    "12e7": "120e6",
+    "120E-3": "120e-3",
+    "0.1n": "1n",
+    "-1000m": "-1",
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), CANONICAL.items(), ids=list(CANONICAL))
+def test_a_quantity_has_one_spelling(text: str, wanted: str) -> None:
+    assert canonical_quantity(text) == wanted
+    assert canonical_quantity(wanted) == wanted
+
+
+@given(
+    st.decimals(min_value=0, max_value=10**6, places=3, allow_nan=False),
+    st.sampled_from(["", "m", "k", "M", "G", "T", "e3", "e-3"]),
+)
+def test_the_spelling_has_the_same_amount(number: Decimal, suffix: str) -> None:
+    text = f"{number:f}{suffix}"
+    assert parse_quantity(canonical_quantity(text)) == parse_quantity(text)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.render.rendered import NAMESPACE, objects_for, planned, service_of, two_nodes
 
 from freehold.render.change import change, owned_differs, ray_cluster_bounds_patch
+from freehold.render.difference import with_false
 from freehold.render.endpoint_service import endpoint_service, leading_to
 from freehold.render.serve_config import to_yaml
 
@@ -229,7 +230,7 @@ def others(service: dict[str, Any]) -> dict[str, Any]:
     live: dict[str, Any] = json.loads(json.dumps(service))
     live["metadata"] |= {"uid": "1", "finalizers": ["ray.io/rayservice-finalizer"]}
     live["status"] = {"observedGeneration": 1}
-    del live["spec"]["suspend"], live["spec"]["excludeHeadPodFromServeSvc"]
+    live["spec"] |= {"excludeHeadPodFromServeSvc": False, "suspend": False}
     for item in cluster(live)["workerGroupSpecs"]:
         item["priority"] = 0
         item["template"]["spec"]["containers"][0]["ports"][0]["protocol"] = "TCP"
@@ -260,8 +261,21 @@ def test_a_label_like_an_amount_is_no_quantity() -> None:
     assert owned_differs({"metadata": {"annotations": {"size": "1Gi"}}}, before)
 
 
+def test_what_is_false_by_being_left_out_is_written_out_over_true() -> None:
+    """An apply that leaves a field out leaves it to whoever made it true."""
+    live = edited(lambda it: it["spec"].update(suspend=True, excludeHeadPodFromServeSvc=False))
+    meant = with_false(SERVICE, live)
+    assert meant == {**SERVICE, "spec": {**SERVICE["spec"], "suspend": False}}
+    assert owned_differs(SERVICE, meant) == []
+    assert with_false(SERVICE, SERVICE) == SERVICE
+
+
 DRIFT: dict[str, tuple[Edit, str]] = {
     "suspended by hand": (lambda it: it["spec"].update(suspend=True), "spec.suspend"),
+    "the head out of the endpoints": (
+        lambda it: it["spec"].update(excludeHeadPodFromServeSvc=True),
+        "spec.excludeHeadPodFromServeSvc",
+    ),
     "an image by hand": (
         lambda it: worker(it)["containers"][0].update(image="x"),
         f"{GROUP}.template.spec.containers[ray-worker].image",

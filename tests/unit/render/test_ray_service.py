@@ -108,11 +108,11 @@ def test_a_suspended_model_is_suspended_and_keeps_nothing() -> None:
     assert yaml.safe_load(spec["serveConfigV2"])["applications"] == []
     group = group_of(item)
     assert [group[name] for name in ("replicas", "minReplicas", "maxReplicas")] == [0, 0, 0]
-    assert service_of(planned())["spec"]["suspend"] is False
+    assert "suspend" not in service_of(planned())["spec"]
 
 
 def test_the_head_stays_among_the_endpoints_so_that_zero_can_wake() -> None:
-    assert service_of(planned())["spec"]["excludeHeadPodFromServeSvc"] is False
+    assert not service_of(planned())["spec"].get("excludeHeadPodFromServeSvc")
 
 
 def test_the_cluster_says_what_must_not_be_left_to_defaults() -> None:

@@ -29,7 +29,7 @@ from freehold.plan.rollout import spec_parts
 from freehold.render import engine_image, pod_size, pod_template, ray_service, request_path, scaling
 from freehold.render.change import owned_differs
 from freehold.render.engine_image import NoEngineImage
-from freehold.render.numbers import Numbers, numbers_of
+from freehold.render.numbers import Numbers, first_of, numbers_of
 from freehold.render.objects import object_yaml
 from freehold.render.revision import (
     Frozen,
@@ -94,7 +94,8 @@ def counts_in(objects: list[dict[str, Any]]) -> list[int]:
     (application,) = config_in(objects)["applications"]
     block = application["deployments"][0]["autoscaling_config"]
     (group,) = service_in(objects)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    serve = [block[f"{name}_replicas"] for name in ("min", "initial", "max")]
+    first = block.get("initial_replicas", block["min_replicas"])
+    serve = [block["min_replicas"], first, block["max_replicas"]]
     return [*serve, *(group[name] for name in ("minReplicas", "replicas", "maxReplicas"))]
 
 
@@ -221,11 +222,11 @@ def test_a_fault_and_no_traceback_for(change: Any) -> None:
 def test_the_objects_are_those_of_the_renderer_in_the_order_of_application(case: str) -> None:
     model, _ = item = planned_file(case_files()[case])
     objects = objects_of(frozen_for(item), numbers_of(model.spec))
-    assert [it["kind"] for it in objects] == ["ConfigMap", "Service", "RayService"]
+    assert [it["kind"] for it in objects] == ["ConfigMap", "RayService", "Service"]
     expected = objects_for(item)
-    assert objects[1] == expected[1]
+    assert objects[2] == expected[2]
     name, other = objects[0]["metadata"]["name"], expected[0]["metadata"]["name"]
-    assert object_yaml(objects[2]) == object_yaml(expected[2]).replace(other, name)
+    assert object_yaml(objects[1]) == object_yaml(expected[1]).replace(other, name)
 
 
 def test_every_object_has_its_owner() -> None:
@@ -247,18 +248,18 @@ def test_what_another_revision_only_lacks_is_applied() -> None:
         objects_of(frozen_for(planned(**spec)), Numbers(1, 1), revision=name)
         for spec, name in (({"serviceAccountName": "models"}, "llama-1"), ({}, "llama-2"))
     )
-    assert owned_differs(plain[2], accounted[2]) == ["metadata.annotations.freehold.dev/revision"]
+    assert owned_differs(plain[1], accounted[1]) == ["metadata.annotations.freehold.dev/revision"]
 
 
 def test_the_service_leads_to_the_cluster_that_serves() -> None:
     frozen = frozen_for(two_nodes())
-    anywhere = objects_of(frozen, Numbers(1, 1))[1]["spec"]["selector"]
+    anywhere = objects_of(frozen, Numbers(1, 1))[2]["spec"]["selector"]
     assert anywhere == {
         "freehold.dev/model": "llama",
         "ray.io/node-type": "head",
         "ray.io/serve": "true",
     }
-    there = objects_of(frozen, Numbers(1, 1), ray_cluster="llama-4rg5v")[1]["spec"]["selector"]
+    there = objects_of(frozen, Numbers(1, 1), ray_cluster="llama-4rg5v")[2]["spec"]["selector"]
     assert there == {**anywhere, "ray.io/cluster": "llama-4rg5v"}
 
 
@@ -285,6 +286,11 @@ def test_a_new_cluster_begins_with_as_many_as_there_are_within_bounds(
 ) -> None:
     objects = objects_of(frozen_for(planned()), Numbers(2, 9, initial=initial))
     assert counts_in(objects) == [2, expected, 9] * 2
+    assert first_of(service_in(objects), "only") == expected
+    # not told where it is the least, since Serve would go back to it at every change
+    (application,) = config_in(objects)["applications"]
+    block = application["deployments"][0]["autoscaling_config"]
+    assert ("initial_replicas" in block) == (expected > 2)
 
 
 @pytest.mark.parametrize(("spec", "suspend"), [({"suspend": True}, True), ({"replicas": 0}, False)])
@@ -293,7 +299,7 @@ def test_without_replicas_there_is_no_application(spec: dict[str, Any], suspend:
     objects = objects_of(frozen_for(planned()), numbers_of(model.spec))
     assert config_in(objects) == {"proxy_location": "EveryNode", "applications": []}
     service = service_in(objects)["spec"]
-    assert service["suspend"] is suspend
+    assert service.get("suspend", False) is suspend
     (group,) = service["rayClusterConfig"]["workerGroupSpecs"]
     assert [group[name] for name in ("minReplicas", "replicas", "maxReplicas")] == [0, 0, 0]
 
@@ -402,7 +408,7 @@ def test_other_scaling_settings_change_their_block_and_nothing_else() -> None:
     block = new["applications"][0]["deployments"][0]["autoscaling_config"]
     assert block["target_ongoing_requests"] == plan.max_num_seqs + 7
     assert block["downscale_to_zero_delay_s"] == 90.0
-    assert [block[f"{it}_replicas"] for it in ("min", "initial", "max")] == [1, 1, 1]
+    assert [block[f"{it}_replicas"] for it in ("min", "max")] == [1, 1]
     for config in (old, new):
         del config["applications"][0]["deployments"][0]["autoscaling_config"]
     assert old == new

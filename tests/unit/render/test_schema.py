@@ -449,3 +449,11 @@ def test_no_name_is_suggested_that_is_merely_the_least_far(name: str) -> None:
     (fault,) = check_engine_args({name: 1})
     assert fault.hint == ""
     assert fault.allowed.endswith("known names, none of which is near")
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 2**63, {"a": [1e19]}])
+def test_a_number_that_the_api_server_would_not_keep_is_refused(value: Any) -> None:
+    (fault,) = check_engine_args({"additional_config": {"x": value}})
+    assert fault.path.startswith("additional_config.x")
+    assert fault.allowed == "a number of at most 64 bits"
+    assert check_engine_args({"additional_config": {"x": 2**62}, "seed": 1e15}) == ()

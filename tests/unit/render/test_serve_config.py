@@ -51,7 +51,7 @@ def test_without_a_queue_depth_the_default_is_taken(target: dict[str, str] | Non
 def test_autoscaling_bounds_are_the_users() -> None:
     scaling = {"minReplicas": 0, "maxReplicas": 9, "scaleToZeroAfter": "1h30m"}
     block = server_of(planned(autoscaling=scaling))["autoscaling_config"]
-    assert (block["min_replicas"], block["initial_replicas"], block["max_replicas"]) == (0, 0, 9)
+    assert (block["min_replicas"], block["max_replicas"]) == (0, 9)
     assert block["downscale_to_zero_delay_s"] == 5400.0
 
 

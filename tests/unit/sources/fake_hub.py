@@ -20,6 +20,7 @@ class FakeHub:
 
     Attributes:
         repository: The only repository id.
+        commit: What its branch and its tag mean now.
         files: Content by file name.
         refuses: Status and X-Error-Code for every request; None to serve.
         silent: Never to answer.
@@ -28,6 +29,7 @@ class FakeHub:
     """
 
     repository: str = "acme/tiny"
+    commit: str = COMMIT
     files: dict[str, bytes] = field(default_factory=dict)
     refuses: tuple[int, str] | None = None
     silent: threading.Event | None = None
@@ -63,19 +65,19 @@ class FakeHub:
             return 401, {"X-Error-Code": "GatedRepo"}, b""
         if path.startswith(f"/api/models/{self.repository}/revision/"):
             siblings = [{"rfilename": n, "size": len(b)} for n, b in self.files.items()]
-            info = {"id": self.repository, "sha": COMMIT, "siblings": siblings}
+            info = {"id": self.repository, "sha": self.commit, "siblings": siblings}
             return 200, {"Content-Type": "application/json"}, json.dumps(info).encode()
         start = f"/{self.repository}/resolve/"
         if not path.startswith(start):
             return 404, {"X-Error-Code": "RepoNotFound"}, b""
         revision, _, name = path.removeprefix(start).partition("/")
-        if revision not in ("main", "v1", COMMIT):
+        if revision not in ("main", "v1", self.commit):
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
         body = self.files.get(name)
         if body is None:
-            return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+            return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit}, b""
         etag = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"'}, body
+        return 200, {"X-Repo-Commit": self.commit, "ETag": f'"{etag}"'}, body
 
 
 def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:

@@ -160,7 +160,7 @@ def test_without_a_transition_there_is_no_event(situation: Situation) -> None:
 def test_an_event_tells_what_changed() -> None:
     two = replace(SERVES, replicas=TWO, engines=Engines(2, ENGINES.running))
     (event,) = transitions(SERVED, status_of(two, NOW, SERVED))
-    words = "From 1 to 2 replicas. 1 of 2 replicas run; 1 to come."
+    words = "From 1 to 2 replicas. 1 of 2 replicas runs; 1 to come."
     assert event == EventToPost("Normal", "ReplicasChanged", words)
 
 

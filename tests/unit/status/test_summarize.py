@@ -210,6 +210,21 @@ def test_serve_s_traceback_is_told_in_its_last_line() -> None:
     assert message.endswith("ValueError: too long. 1 replica of before still run.")
 
 
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [
+        ("InPlace", "which Serve takes in place"),
+        ("NewReplicas", "for which every replica starts anew"),
+        ("NewCluster", "for which a new cluster is built"),
+    ],
+)
+def test_what_waits_for_the_pause_to_end_is_told_with_what_it_costs(kind: str, cost: str) -> None:
+    found = by_type(status_of(replace(rolling(kind), paused=True), old=SERVED))
+    for item in (found[api.READY], found[api.RECONCILING]):
+        assert item["reason"] == api.PAUSED.name
+        assert f"a change of the spec waits, {cost}: spec.engine.args" in item["message"]
+
+
 def test_a_scaling_decision_stays_until_another_is_heard_of() -> None:
     scaled = replace(SERVES, replicas=Replicas(1, 4), scaling=ScalingDecision("Holding", "5 wait."))
     told_once = status_of(scaled)

@@ -1,4 +1,8 @@
-"""The cluster of an afternoon: brought up in the background, found again by any later command."""
+"""The cluster of an afternoon: brought up in the background, found again by any later command.
+
+A process of its own holds it and writes each step into a log, which whoever waits for it reads on.
+A cluster that is up says so in a file, written last.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +24,12 @@ from tests.control_plane import build
 from tests.control_plane.pinned import cache_folder, tool
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import ServerFailed, wait_for
+from tests.installation import ROOT
+from tests.installation.everything import everything
 
 # programs that a person types, put into one folder for PATH
 FOR_PEOPLE = ("kubectl", "helm")
-UP_SECONDS = 120.0
+UP_SECONDS = 300.0
 DOWN_SECONDS = 30.0
 
 
@@ -35,7 +41,7 @@ class Running:
         pid: The process that holds it.
         created: When that process began, since ids are used again.
         kubeconfig: The administrator's kubeconfig.
-        logs: The folder of the servers' logs.
+        logs: The folder of all logs.
     """
 
     pid: int
@@ -48,7 +54,9 @@ class Running:
         """Whether its process is still the one that was started."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            return process.create_time() == self.created and process.is_running()
+            # one that ended may stay for a while as a zombie, until whoever inherited it looks
+            ended = process.status() == psutil.STATUS_ZOMBIE
+            return process.create_time() == self.created and not ended
         return False
 
     @property
@@ -72,34 +80,62 @@ def running() -> Running | None:
     return found if found.alive else None
 
 
-def up() -> Running:
-    """Bring the cluster up, or return the one that runs.
+def up(show: Callable[[str], object]) -> Running:
+    """Bring the cluster up, or find the one that runs.
+
+    Args:
+        show: Is given the steps as they are done, as text.
 
     Raises:
-        ServerFailed: It did not come up; carries what its process wrote.
+        ServerFailed: It did not come up; what its process wrote was shown.
     """
     build.ensure()
     with _lock():
-        if found := running():
-            return found
-        _state().unlink(missing_ok=True)
-        log = state_folder() / "cluster.log"
-        with log.open("wb") as output:
-            holder = subprocess.Popen(
-                [sys.executable, "-m", "tests.control_plane", "hold"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=Path(__file__).parents[2],
-                start_new_session=True,
-            )
-        end = time.monotonic() + UP_SECONDS
-        while not (found := running()):
-            if holder.poll() is not None or time.monotonic() > end:
-                holder.terminate()
-                raise ServerFailed(f"the cluster did not come up:\n{log.read_text()}")
-            time.sleep(0.05)
+        found = running()
+        if found is None:
+            return _start(show)
+        show(_log().read_text())
         return found
+
+
+def _start(show: Callable[[str], object]) -> Running:
+    holder = _start_holder()
+    with _log().open() as steps:
+        found = _wait_for(holder, lambda: show(steps.read()))
+        show(steps.read())
+    return found
+
+
+def _start_holder() -> subprocess.Popen[bytes]:
+    _state().unlink(missing_ok=True)
+    with _log().open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.installation", "hold"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+
+def _wait_for(holder: subprocess.Popen[bytes], look: Callable[[], object]) -> Running:
+    """Wait until a cluster is up; whoever gives up takes with it what was begun."""
+    end = time.monotonic() + UP_SECONDS
+    try:
+        while not (found := running()):
+            look()
+            if holder.poll() is not None:
+                look()
+                raise ServerFailed("the cluster did not come up, for the reason above")
+            if time.monotonic() > end:
+                raise ServerFailed(f"the cluster did not come up within {UP_SECONDS:g} s")
+            time.sleep(0.05)
+    except BaseException:
+        holder.terminate()
+        holder.wait()
+        raise
+    return found
 
 
 def down() -> bool:
@@ -115,10 +151,10 @@ def down() -> bool:
 
 
 def hold() -> None:
-    """Hold a control plane until SIGTERM; what :func:`up` runs in the background."""
+    """Hold a cluster until SIGTERM; what :func:`up` runs in the background."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    with ControlPlane() as plane:
+    with ControlPlane() as plane, everything(plane, _tell):
         _link_programs()
         own = psutil.Process()
         state = Running(
@@ -131,6 +167,11 @@ def hold() -> None:
             signal.pause()
         finally:
             _state().unlink(missing_ok=True)
+
+
+def _tell(step: str) -> None:
+    sys.stdout.write(f"# {step}\n")
+    sys.stdout.flush()
 
 
 def _exit(number: int, _: object) -> None:
@@ -147,6 +188,10 @@ def _link_programs() -> None:
 
 def _state() -> Path:
     return state_folder() / "running.json"
+
+
+def _log() -> Path:
+    return state_folder() / "steps.log"
 
 
 @contextmanager

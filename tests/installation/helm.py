@@ -1,4 +1,4 @@
-"""The charts as tests use them: rendered and installed by the real Helm."""
+"""The charts, rendered and installed by the real Helm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from tests.control_plane.cluster import Cluster
-from tests.integration.harness import ROOT
+from tests.installation import ROOT
 
 CHART, CRDS_CHART = ROOT / "charts" / "freehold", ROOT / "charts" / "freehold-crds"
 RELEASE, CRDS_RELEASE, SYSTEM = "freehold", "freehold-crds", "freehold-system"

@@ -1,0 +1,331 @@
+"""What a change of the spec costs, as the status says it before and while it happens.
+
+One operator beside KubeRay looks after all models of these tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.control_plane.cluster import Cluster
+from tests.control_plane.nodes import SimulatedNode
+from tests.control_plane.processes import Processes
+from tests.installation.kuberay import KubeRay
+from tests.integration.hardware import devices
+from tests.integration.one_model import Model, Object
+from tests.integration.operator import Operator, condition, example, start_operator, until
+from tests.integration.recording import Recording, recording
+
+NAME = "llama-guard-3-8b"
+L4 = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.count": "1"}
+A10G = {**L4, "nvidia.com/gpu.product": "NVIDIA-A10G"}
+NODES = [
+    *devices("rollout-l4", L4, 8),
+    *devices("rollout-a10g", A10G, 2),
+    SimulatedNode("rollout-heads", allocatable={"cpu": "64", "memory": "256Gi"}),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nodes(cluster: Cluster) -> Iterator[None]:
+    cluster.add_nodes(NODES)
+    yield
+    cluster.remove_nodes(node.name for node in NODES)
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: Cluster, kuberay: KubeRay) -> Iterator[Operator]:
+    """One operator for all namespaces."""
+    with Processes.begin("freehold-test-") as processes:
+        yield start_operator(
+            processes, cluster.kubeconfig, kuberay.environment, "--no-leader-election"
+        )
+
+
+@pytest.fixture
+def model(cluster: Cluster, operator: Operator, kuberay: KubeRay, namespace: str) -> Model:
+    return Model(cluster, namespace, NAME, kuberay)
+
+
+@pytest.fixture
+def serving(model: Model) -> str:
+    """A model that answers; returns its revision."""
+    model.apply(example(NAME))
+    return model.until_settled()
+
+
+@pytest.fixture
+def models_recorded(model: Model) -> Iterator[Recording]:
+    with recording(model.cluster, model.namespace, "fmd") as found:
+        yield found
+
+
+def uids(items: list[Object]) -> set[str]:
+    return {it["metadata"]["uid"] for it in items}
+
+
+def worker(model: Model) -> Object:
+    """Return the worker's container as the RayService has it."""
+    (group,) = model.service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    return dict(group["template"]["spec"]["containers"][0])
+
+
+def test_bounds_and_targets_leave_everything_running(model: Model) -> None:
+    scaling: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 2}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    first = model.until_settled()
+    clusters, engines, arguments = model.ray_clusters, model.engines, model.application["args"]
+    pods = uids(model.pods(model.active))
+
+    model.edit(autoscaling={"maxReplicas": 4})
+    until("four in Serve", lambda: _block(model)["max_replicas"] == 4)
+    assert model.until_settled() == first
+    assert list(model.revisions) == [first]
+
+    model.edit(autoscaling={"target": {"queueDepth": 9}})
+    second = model.until_settled(first)
+    assert model.revisions == {first: 1, second: 2}
+    assert _block(model)["target_ongoing_requests"] == 16 + 9
+    assert _block(model)["max_replicas"] == 4
+
+    model.edit(autoscaling=None, replicas=1)
+    assert model.until_settled(second) == first  # the same settings, with other numbers
+    assert [_block(model)[f"{it}_replicas"] for it in ("min", "max")] == [1, 1]
+    assert model.ray_clusters == clusters and model.engines == engines
+    assert model.application["args"] == arguments
+    assert uids(model.pods(model.active)) == pods
+
+
+def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> None:
+    """Serve goes back to what a deployment begins with, where its config says that."""
+    scaling: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 3}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    first = model.until_settled()
+    model.kuberay.ray.steer(model.namespace, NAME, target=3)
+    patch = [{"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 3}]
+    model.kubectl("patch", "raycluster", model.active, "--type=json", f"-p={json.dumps(patch)}")
+    model.until("three are wanted", lambda it: it["desiredReplicas"] == 3)
+    engines = model.engines
+
+    model.edit(autoscaling={"maxReplicas": 4})
+    until("four in Serve", lambda: _block(model)["max_replicas"] == 4)
+    model.until("it is told", lambda it: it["desiredReplicas"] == 3)
+    assert model.engines == engines
+
+    with recording(model.cluster, model.namespace, "fmd") as models:
+        until("the watch has begun", lambda: models.states)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(first)
+        assert len(model.pods(model.active)) == 1 + 3
+        until("Serve is told no more", lambda: "initial_replicas" not in _block(model))
+        model.until_settled(first)
+    assert len(server(model)) == 3
+    assert {it["status"]["desiredReplicas"] for it in models.states} == {3}
+    assert {condition(it, "Ready")["status"] for it in models.states} == {"True"}
+
+
+def server(model: Model) -> list[str]:
+    """Return the engines of the cluster that serves."""
+    found = model.kuberay.ray.model(model.namespace, NAME)["clusters"][model.active]
+    return list(found[f"FreeholdServer:{NAME}"])
+
+
+def _block(model: Model) -> Object:
+    return dict(model.application["deployments"][0]["autoscaling_config"])
+
+
+def test_an_engine_argument_replaces_the_replicas_inside_the_cluster(
+    model: Model, serving: str, models_recorded: Recording
+) -> None:
+    clusters, engines, pods = model.ray_clusters, model.engines, uids(model.pods(model.active))
+    with recording(model.cluster, model.namespace) as services:
+        until("the watch has begun", lambda: services.states and models_recorded.states)
+        model.edit(engine={"name": "vllm", "args": {"enforce_eager": True}})
+        after = model.until_settled(serving)
+    told = first_told(models_recorded, "ReplacingReplicas")
+    assert "engine_kwargs.enforce_eager: nothing becomes true" in told["message"]
+    assert told["before"] < first_changed(services)
+    assert model.ray_clusters == clusters and uids(model.pods(model.active)) == pods
+    assert model.engines.isdisjoint(engines)
+    assert model.revisions == {serving: 1, after: 2}
+
+
+def first_told(recorded: Recording, reason: str) -> Object:
+    """Return the first Reconciling of a reason, with the version of the object that says it."""
+    for state in recorded.states:
+        found = condition(state, "Reconciling")
+        if found.get("reason") == reason:
+            return {**found, "before": version(state)}
+    raise AssertionError(f"{reason} was never told, but {recorded.steps()}")
+
+
+def first_changed(recorded: Recording) -> int:
+    """Return the version of an object's first state with another spec."""
+    first, *later = recorded.states
+    return next(version(it) for it in later if it["spec"] != first["spec"])
+
+
+def version(item: Object) -> int:
+    return int(item["metadata"]["resourceVersion"])
+
+
+IMAGE = {"accelerator": "l4-24gb", "image": "mirror.example.com/ray-llm:next"}
+ENV = [{"name": "GENERATION", "value": "2"}]
+# Changes that need another cluster, and what the status says of each.
+NEW_CLUSTER: dict[str, tuple[Object, str]] = {
+    "image": (
+        {"engine": {"name": "vllm", "images": [IMAGE]}},
+        'becomes "mirror.example.com/ray-llm:next"',
+    ),
+    "templates": (
+        {"templates": {"worker": {"spec": {"containers": [{"name": "ray-worker", "env": ENV}]}}}},
+        "env[GENERATION]: nothing becomes",
+    ),
+    "hardware": (
+        {"hardware": {"candidates": [{"name": "a10g", "accelerator": "a10g-24gb"}]}},
+        "workerGroupSpecs[a10g]: nothing becomes",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", NEW_CLUSTER)
+def test_another_cluster_takes_over_when_it_answers_and_not_before(
+    change: str, model: Model, serving: str, models_recorded: Recording
+) -> None:
+    spec, sentence = NEW_CLUSTER[change]
+    old = model.active
+    model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
+    with (
+        recording(model.cluster, model.namespace) as services,
+        recording(model.cluster, model.namespace, f"service/{NAME}") as endpoints,
+    ):
+        until("the watches have begun", lambda: services.states and endpoints.states)
+        model.edit(**spec)
+        status = model.until("it is told", lambda it: _reason(it) == "BuildingNewCluster")
+        until("two clusters", lambda: len(model.ray_clusters) == 2)
+        assert sentence in _told(status)
+        assert status["currentRevision"] == serving != status["updateRevision"]
+        assert (model.active, model.leads_to) == (old, old)
+        model.kuberay.ray.steer(model.namespace, NAME)
+        after = model.until_settled(serving)
+        new = model.active
+        until("the endpoint leads to it", lambda: model.leads_to == new)
+    assert new != old
+    assert first_told(models_recorded, "BuildingNewCluster")["before"] < first_changed(services)
+    assert {condition(it, "Serving")["status"] for it in models_recorded.states} == {"True"}
+    assert {condition(it, "Ready")["status"] for it in models_recorded.states} == {"True"}
+    assert version(first(endpoints, leading_to(new))) > version(first(services, serving_with(new)))
+    # while the new one was not there, the revision that serves was the old one
+    assert all(
+        it["status"]["currentRevision"] == serving
+        for it in models_recorded.states
+        if version(it) < version(first(services, serving_with(new)))
+    )
+    assert model.revisions == {serving: 1, after: 2}
+
+
+def _reason(status: Object) -> str:
+    return str(condition({"status": status}, "Reconciling").get("reason"))
+
+
+def _told(status: Object) -> str:
+    return str(condition({"status": status}, "Reconciling").get("message"))
+
+
+def first(recorded: Recording, holds: Callable[[Object], bool]) -> Object:
+    return next(it for it in recorded.states if holds(it))
+
+
+def leading_to(ray_cluster: str) -> Callable[[Object], bool]:
+    return lambda it: it["spec"]["selector"].get("ray.io/cluster") == ray_cluster
+
+
+def serving_with(ray_cluster: str) -> Callable[[Object], bool]:
+    def holds(service: Object) -> bool:
+        active = service["status"].get("activeServiceStatus") or {}
+        return bool(active.get("rayClusterName") == ray_cluster)
+
+    return holds
+
+
+def test_with_recreate_the_old_cluster_goes_first(model: Model, models_recorded: Recording) -> None:
+    model.apply(example(NAME, rollout={"type": "Recreate"}))
+    before = model.until_settled()
+    old = model.active
+    with recording(model.cluster, model.namespace, "rayclusters") as clusters:
+        until("the watch has begun", lambda: clusters.states)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(before)
+    new = model.active
+    assert new != old and worker(model)["image"] == IMAGE["image"]
+    # the last that was seen of the old one was before the first of the new one
+    versions = {
+        name: [version(it) for it in clusters.states if it["metadata"]["name"] == name]
+        for name in (old, new)
+    }
+    assert max(versions[old]) < min(versions[new])
+    waits = [condition(it, "Placed") for it in models_recorded.states]
+    told = [it["message"] for it in waits if it.get("reason") == "WaitingForOldCluster"]
+    assert told and f"when {old} is gone" in told[0]
+
+
+PAUSED = "freehold.dev/paused"
+HELD: dict[str, tuple[Object, str]] = {
+    "replicas": (
+        {"engine": {"name": "vllm", "args": {"enforce_eager": True}}},
+        "for which every replica starts anew: spec.serveConfigV2",
+    ),
+    "cluster": (
+        {"engine": {"name": "vllm", "images": [IMAGE]}},
+        "for which a new cluster is built: spec.rayClusterConfig",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", HELD)
+def test_what_a_change_would_cost_is_told_while_it_is_held_back(
+    change: str, model: Model, serving: str
+) -> None:
+    spec, told = HELD[change]
+    model.kubectl("annotate", "fmd", NAME, f"{PAUSED}=true")
+    model.wait("Reconciling", "False", "Paused")
+    children = model.children()
+    model.edit(**spec)
+    model.wait("Ready", "False", "Paused")
+    assert told in model.told("Ready") and told in model.told("Reconciling")
+    assert model.status["currentRevision"] == serving
+    assert model.children() == children
+    # taken back before anything was done
+    model.edit(engine=None)
+    model.wait("Ready", "True")
+    model.kubectl("annotate", "fmd", NAME, f"{PAUSED}-")
+    assert model.until_settled() == serving
+    assert model.children() == children
+
+
+def test_the_way_back_takes_the_same_revision_again(model: Model, serving: str) -> None:
+    """During a rollout what serves goes on, and after one the former revision is the newest."""
+    old = model.active
+    model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
+    model.edit(engine={"name": "vllm", "images": [IMAGE]})
+    status = model.until("on its way", lambda it: it["updateRevision"] != serving)
+    other = status["updateRevision"]
+    until("two clusters", lambda: len(model.ray_clusters) == 2)
+    model.edit(engine=None)
+    status = model.until("on its way back", lambda it: it["updateRevision"] == serving)
+    assert status["currentRevision"] == serving
+    assert condition({"status": status}, "Serving")["status"] == "True"
+    assert model.active == old
+    model.kuberay.ray.steer(model.namespace, NAME)
+    assert model.until_settled() == serving
+    assert model.revisions == {other: 2, serving: 3}
+
+    model.edit(engine={"name": "vllm", "images": [IMAGE]})
+    assert model.until_settled(serving) == other
+    model.edit(engine=None)
+    assert model.until_settled(other) == serving
+    assert set(model.revisions) == {serving, other}
+    assert worker(model)["image"] != IMAGE["image"]
