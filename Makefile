@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
 
-.PHONY: help setup demo test check unit integration live tools cluster cluster-down lock generate bench bench-operator clean
+.PHONY: help setup demo test check unit integration kills live tools cluster cluster-down lock generate bench bench-operator clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ unit: $(VENV)/.ready ## Unit, property and golden tests
 
 integration: tools ## Tests against a real control plane with simulated nodes
 	$(BIN)/python -m pytest tests/integration --durations=8
+
+kills: tools ## 300 random kills of the operator while models change; FREEHOLD_SEED tells a story again
+	FREEHOLD_KILLS=300 $(BIN)/python -m pytest tests/integration/test_random_kills.py
 
 live: setup ## Tests against real Ray and real vLLM
 	$(BIN)/python -m pytest tests/live --durations=8

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +18,21 @@ from tests.installation.kuberay import kuberay_crds
 from tests.integration.harness import ROOT
 from tests.integration.operator import example, start_operator
 
+from freehold.api.names import MODEL_LABEL
 from freehold.kube.client import KubeClient, load_configuration
-from freehold.kube.resources import MODEL_DEPLOYMENTS, RAY_SERVICES, Resource
+from freehold.kube.resources import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    MODEL_DEPLOYMENTS,
+    RAY_SERVICES,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
 
-OPERATED, BARE = "operated", "bare"
+OPERATED, BARE, BARE_WHOLE = "operated", "bare", "bare-whole"
+# What the operator makes for a model.
+CHILDREN = (SECRETS, CONTROLLER_REVISIONS, CONFIG_MAPS, RAY_SERVICES, SERVICES)
 # Requests under way at once, of either client.
 AT_ONCE = 32
 _QUIET_S = 3.0
@@ -49,6 +60,7 @@ class Measured:
         memory_at_start: Its resident memory before.
         rest_cpu: Share of a core that it takes at rest.
         bare: Seconds in which a bare client wrote the same RayServices.
+        bare_whole: Seconds in which it wrote all that the operator had written for a model.
     """
 
     models: int
@@ -62,11 +74,17 @@ class Measured:
     memory_at_start: float
     rest_cpu: float
     bare: float
+    bare_whole: float
 
     @property
     def ratio(self) -> float:
-        """Return how many times as long as the bare client the operator took."""
+        """Return how many times as long as the bare client the RayServices took."""
         return self.ray_services / self.bare
+
+    @property
+    def ratio_whole(self) -> float:
+        """Return how many times as long as the bare client everything took."""
+        return self.settled / self.bare_whole
 
 
 async def measure(size: int, rest_seconds: float) -> Measured:
@@ -85,9 +103,10 @@ async def measure(size: int, rest_seconds: float) -> Measured:
             ended = statuses.latest
             used = server.usage()
             rest = await _at_rest(server, rest_seconds)
-            bare = await _bare(client, size, services)
             services.stop()
             statuses.stop()
+            bare = await _bare(client, size, services)
+            bare_whole = await _bare_whole(client, size)
     return Measured(
         models=size,
         applied=applied,
@@ -100,6 +119,7 @@ async def measure(size: int, rest_seconds: float) -> Measured:
         memory_at_start=memory_at_start,
         rest_cpu=rest,
         bare=bare,
+        bare_whole=bare_whole,
     )
 
 
@@ -109,7 +129,7 @@ def _running() -> Iterator[tuple[ControlPlane, Server]]:
         cluster = plane.cluster
         cluster.apply_crds(ROOT / "crds", kuberay_crds())
         cluster.add_nodes([NODE])
-        for namespace in (OPERATED, BARE):
+        for namespace in (OPERATED, BARE, BARE_WHOLE):
             cluster.kubectl("create", "namespace", namespace)
         arguments = (f"--namespace={OPERATED}", "--no-leader-election")
         with Processes.begin("freehold-bench-") as processes:
@@ -119,8 +139,12 @@ def _running() -> Iterator[tuple[ControlPlane, Server]]:
 
 def _model(number: int) -> dict[str, Any]:
     model = example("llama-guard-3-8b")
-    model["metadata"] = {"name": f"model-{number:05}", "namespace": OPERATED}
+    model["metadata"] = {"name": _name(number), "namespace": OPERATED}
     return model
+
+
+def _name(number: int) -> str:
+    return f"model-{number:05}"
 
 
 async def _create(client: KubeClient, resource: Resource, body: dict[str, Any]) -> None:
@@ -153,16 +177,49 @@ async def _at_rest(server: Server, seconds: float) -> float:
 
 async def _bare(client: KubeClient, size: int, services: Watched) -> float:
     """Write the operator's RayServices once more, as fast as the API server takes them."""
-    bodies = [_as_written(body) for body in services.bodies.values()]
+    bodies = [_as_written(body, BARE) for body in services.bodies.values()]
     began = time.monotonic()
     await _all_at_once(size, lambda i: _create(client, RAY_SERVICES, bodies[i]))
     return time.monotonic() - began
 
 
-def _as_written(body: dict[str, Any]) -> dict[str, Any]:
-    metadata = {name: body["metadata"][name] for name in ("name", "labels", "annotations")}
-    kept = {name: copy.deepcopy(body[name]) for name in ("apiVersion", "kind", "spec")}
-    return kept | {"metadata": metadata | {"namespace": BARE}}
+async def _bare_whole(client: KubeClient, size: int) -> float:
+    """Write models, their children and their statuses, one model after the other in each slot."""
+    found = [await client.list_all(kind, OPERATED) for kind in (MODEL_DEPLOYMENTS, *CHILDREN)]
+    models, *children = (_by_model(items) for items, _ in found)
+    of_a_kind = [*zip(CHILDREN, children, strict=True)]
+
+    async def one(number: int) -> None:
+        (model,) = models[_name(number)]
+        await client.create(MODEL_DEPLOYMENTS, _as_written(model, BARE_WHOLE))
+        for kind, bodies in of_a_kind:
+            for body in bodies[_name(number)]:
+                await client.create(kind, _as_written(body, BARE_WHOLE))
+        told = {"apiVersion": model["apiVersion"], "kind": model["kind"], "status": model["status"]}
+        metadata = {"name": _name(number), "namespace": BARE_WHOLE}
+        await client.apply_status(MODEL_DEPLOYMENTS, told | {"metadata": metadata})
+
+    began = time.monotonic()
+    await _all_at_once(size, one)
+    return time.monotonic() - began
+
+
+def _by_model(bodies: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for body in bodies:
+        metadata = body["metadata"]
+        found[(metadata.get("labels") or {}).get(MODEL_LABEL, metadata["name"])].append(body)
+    return found
+
+
+def _as_written(body: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """Return an object without what belongs to the one that it was read from."""
+    kept = {name: it for name, it in body.items() if name not in ("metadata", "status")}
+    told = {name: body["metadata"].get(name) for name in ("name", "labels", "annotations")}
+    if body["kind"] == "Service":
+        drop = ("clusterIP", "clusterIPs")
+        kept["spec"] = {name: it for name, it in body["spec"].items() if name not in drop}
+    return kept | {"metadata": told | {"namespace": namespace}}
 
 
 def _percentiles(values: Iterator[float]) -> tuple[float, float]:

@@ -12,7 +12,9 @@ _HEAD = (
     "bare client, s",
     "every RayService, s",
     "ratio",
+    "bare, all objects, s",
     "every status, s",
+    "ratio",
     "p50/p99 to RayService, s",
     "p50/p99 to status, s",
     "CPU, s",
@@ -45,6 +47,7 @@ def plot(found: Sequence[Measured], path: Path) -> None:
     series = {
         "every status settled": [item.settled for item in found],
         "every RayService exists": [item.ray_services for item in found],
+        "bare client, all the same objects": [item.bare_whole for item in found],
         "bare client, the same RayServices": [item.bare for item in found],
     }
     for name, values in series.items():
@@ -64,7 +67,9 @@ def _row(item: Measured) -> tuple[str, ...]:
         f"{item.bare:.1f}",
         f"{item.ray_services:.1f}",
         f"{item.ratio:.2f}",
+        f"{item.bare_whole:.1f}",
         f"{item.settled:.1f}",
+        f"{item.ratio_whole:.2f}",
         f"{item.first[0]:.2f} / {item.first[1]:.2f}",
         f"{item.last[0]:.2f} / {item.last[1]:.2f}",
         f"{item.cpu:.1f}",

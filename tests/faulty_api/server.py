@@ -124,6 +124,13 @@ class FaultyApi:
         for runner in self._runners.values():
             await runner.cleanup()
         await self._proxy.upstream.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        # connections that were closed just now tell so in the loop's next rounds
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)

@@ -72,13 +72,19 @@ def proxied(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_kuberay(cluster: Cluster, processes: Processes) -> Iterator[KubeRay]:
-    """Run KubeRay against a cluster that has its CRDs; it ends with the processes."""
+def running_kuberay(cluster: Cluster, processes: Processes, *stand_in: str) -> Iterator[KubeRay]:
+    """Run KubeRay against a cluster that has its CRDs; it ends with the processes.
+
+    Args:
+        cluster: The cluster.
+        processes: Where it is started.
+        stand_in: Further arguments of the stand-in.
+    """
     binary = os.environ.get(OPERATOR)
     if binary:
         cluster.apply_crds(_RAY_JOBS)
     with fake_ray(cluster.kubeconfig) as ray:
-        command = _real(binary, cluster) if binary else _stand_in(cluster)
+        command = _real(binary, cluster) if binary else [*_stand_in(cluster), *stand_in]
         environment = {**proxied(ray.url), "PYTHONPATH": str(ROOT)}
         server = processes.start("kuberay", command, environment)
         server.says('"Starting workers"' if binary else "watches")

@@ -49,10 +49,15 @@ def telling_processes() -> Iterator[Processes]:
 
 def processes_of(folder: Path) -> list[str]:
     """Return what runs with the marker of one control plane."""
+    return processes_with(MARKER, str(folder))
+
+
+def processes_with(variable: str, value: str) -> list[str]:
+    """Return the names of the processes whose environment has a variable with a value."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARKER) == str(folder):
+            if process.environ().get(variable) == value:
                 found.append(process.name())
         except (psutil.Error, OSError):
             continue

@@ -78,8 +78,13 @@ class Models:
         self.kubectl("annotate", "fmd", name, f"look={before}", "--overwrite")
         until("another pass", lambda: operator.metric(PASSES) > before)
 
-    def owned(self, name: str) -> dict[str, Object]:
-        """Return all that belongs to a model, by kind; fails where there are two of a kind."""
+    def owned(self, name: str, *, history: bool = False) -> dict[str, Object]:
+        """Return all that belongs to a model, by kind; fails where there are two of a kind.
+
+        Args:
+            name: The model.
+            history: Whether there may be several revisions; one of them is returned.
+        """
         kinds = "rayservice,service,configmap,controllerrevision"
         uid = self.get(name)["metadata"]["uid"]
         found = [*self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")]
@@ -87,9 +92,9 @@ class Models:
         assert [owner_of(it) for it in found] == [uid] * len(found), [owner_of(it) for it in found]
         clusters = self.cluster.list("raycluster", self.namespace, OF_RAY_SERVICE + name)
         by_kind = {it["kind"]: it for it in [*found, *clusters]}
-        assert len(by_kind) == len(found) + len(clusters), [
-            f"{it['kind']} {it['metadata']['name']}" for it in [*found, *clusters]
-        ]
+        names = [f"{it['kind']} {it['metadata']['name']}" for it in [*found, *clusters]]
+        more = len(self.revisions(name)) - 1 if history else 0
+        assert len(by_kind) == len(names) - more, names
         return by_kind
 
     def refused(self, name: str, reason: str) -> str:

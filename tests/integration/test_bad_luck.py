@@ -24,8 +24,9 @@ from tests.faulty_api import (
     Stall,
 )
 from tests.installation.kuberay import KubeRay
-from tests.integration.harness import fresh_namespace, objects_list
-from tests.integration.models import CRASHES, PASSES, Models
+from tests.integration.at_rest import comes_to_rest
+from tests.integration.harness import fresh_namespace
+from tests.integration.models import CRASHES, Models
 from tests.integration.operator import RACK, Operator, start_operator, until
 
 OPERATOR, NAME = "operator", "guard"
@@ -188,22 +189,8 @@ def bounds(models: Models) -> tuple[int, int]:
 def test_then_nothing_is_written_any_more(
     cluster: Cluster, api: FaultyApi, operator: Operator, scaled: dict[str, Models]
 ) -> None:
-    """A status whose words alone changed may still come, once; writing in turn never ends."""
-    all_models = objects_list(models.get(NAME) for models in scaled.values())
-
-    def a_quiet_round() -> bool:
-        before, passes = len(writes(api)), operator.metric(PASSES)
-        cluster.kubectl(
-            "annotate", "-f-", f"look={before}-{passes}", "--overwrite", stdin=all_models
-        )
-        until("all are looked at", lambda: operator.metric(PASSES) >= passes + len(scaled))
-        return len(writes(api)) == before
-
-    until("a round without a write", a_quiet_round)
-
-
-def writes(api: FaultyApi) -> list[Request]:
-    return [it for it in api.journal.writes(client=OPERATOR) if "/leases" not in it.path]
+    models = [it.get(NAME) for it in scaled.values()]
+    comes_to_rest(cluster, operator, api, OPERATOR, models)
 
 
 # an answer that is lost to its end has none, for a watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +27,6 @@ from tests.integration.operator import (
 )
 
 Object = dict[str, Any]
-NAME = "guard"
 OUR_L4 = {
     "apiVersion": "freehold.dev/v1alpha1",
     "kind": "AcceleratorClass",
@@ -46,7 +46,7 @@ def plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def kuberay(plane: ControlPlane) -> Iterator[KubeRay]:
-    with running_kuberay(plane.cluster) as found:
+    with running_kuberay(plane.cluster, plane.processes) as found:
         yield found
 
 
@@ -79,11 +79,17 @@ def models(operator: Operator, place: Models) -> Iterator[Models]:
 
 
 @pytest.fixture
-def serving(plane: ControlPlane, models: Models) -> Models:
+def name() -> str:
+    """A name of the test's own: after trouble, what deleted models leave is collected late."""
+    return f"guard-{secrets.token_hex(3)}"
+
+
+@pytest.fixture
+def serving(plane: ControlPlane, models: Models, name: str) -> Models:
     """A model that serves, with KubeRay's kinds."""
     plane.cluster.apply_crds(kuberay_crds())
-    models.apply(NAME)
-    models.wait(NAME, "Ready", "True")
+    models.apply(name)
+    models.wait(name, "Ready", "True")
     return models
 
 
@@ -95,7 +101,7 @@ def test_a_model_may_come_before_its_class_and_before_kuberay(
     plane: ControlPlane, operator: Operator, models: Models
 ) -> None:
     models.apply("early", hardware={"candidates": [{"name": "ours", "accelerator": "our-l4"}]})
-    assert "our-l4" in models.refused("early", "UnknownAccelerator")
+    assert "our-l4" in models.wait("early", "Ready", "False", "UnknownAccelerator")["message"]
     plane.cluster.apply(OUR_L4)
     models.wait("early", "Ready", "False", "KubeRayMissing")
     assert '"ok": true' in operator.get("/readyz")
@@ -103,110 +109,39 @@ def test_a_model_may_come_before_its_class_and_before_kuberay(
     models.wait("early", "Ready", "True")
 
 
-def test_kuberay_may_go_and_come_again(plane: ControlPlane, serving: Models) -> None:
-    before = serving.owned(NAME)
+def test_kuberay_may_go_and_come_again(plane: ControlPlane, serving: Models, name: str) -> None:
+    before = serving.owned(name)
     remove_kuberay(plane.cluster)
-    serving.wait(NAME, "Ready", "False", "KubeRayMissing")
+    serving.wait(name, "Ready", "False", "KubeRayMissing")
     plane.cluster.apply_crds(kuberay_crds())
-    serving.wait(NAME, "Ready", "True")
-    after = serving.owned(NAME)
+    serving.wait(name, "Ready", "True")
+    after = serving.owned(name)
     assert after["RayService"]["metadata"]["uid"] != before["RayService"]["metadata"]["uid"]
     for kind in ("ControllerRevision", "ConfigMap", "Service", "Secret"):
         assert after[kind]["metadata"]["uid"] == before[kind]["metadata"]["uid"]
 
 
-def test_an_api_server_that_is_away_is_waited_for(
-    plane: ControlPlane, operator: Operator, serving: Models
-) -> None:
-    with plane.api_server_stopped():
-        before = unanswered(operator)
-        until("it has met nobody", lambda: unanswered(operator) > before)
-        assert '"ok": true' in operator.get("/healthz")
-    goes_on(serving)
-
-
-def test_an_api_server_that_hangs_is_waited_for(
-    plane: ControlPlane, operator: Operator, serving: Models
-) -> None:
-    with plane.api_server_hanging():
-        before = unanswered(operator)
-        until("a request was given up", lambda: unanswered(operator) > before)
-        assert '"ok": true' in operator.get("/healthz")
-    goes_on(serving)
-
-
-def test_an_operator_may_start_before_the_api_server(
-    plane: ControlPlane, operator: Operator, serving: Models
-) -> None:
-    with plane.api_server_stopped():
-        operator.server.stop()
-        operator.server.start()
-        until("it is alive", lambda: answers(operator, "/healthz") == 200)
-        until("it has met nobody", lambda: unanswered(operator) > 0)
-        assert answers(operator, "/readyz") == 503
-    wait_until_ready(operator)
-    goes_on(serving)
-
-
-def unanswered(operator: Operator) -> float:
-    """Return how many requests to the API server had no answer."""
-    samples = [line for line in operator.get("/metrics").splitlines() if 'code="0"' in line]
-    return sum(float(it.rpartition(" ")[2]) for it in samples)
-
-
-def answers(operator: Operator, path: str) -> int:
-    try:
-        operator.get(path)
-    except HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return 0
-    return 200
-
-
-def goes_on(models: Models) -> None:
-    """Have a change and a lost child seen to, with nothing twice."""
-    before = models.owned(NAME)
-    models.kubectl("delete", "service", NAME, "--wait=false")
-    models.kubectl("scale", "fmd", NAME, "--replicas=2")
-
-    def done() -> bool:
-        found = models.cluster.get("service", NAME, models.namespace)
-        (cluster,) = models.cluster.list("raycluster", models.namespace, OF_RAY_SERVICE + NAME)
-        (group,) = cluster["spec"]["workerGroupSpecs"]
-        return (
-            found is not None
-            and found["metadata"]["uid"] != before["Service"]["metadata"]["uid"]
-            and group["minReplicas"] == 2
-        )
-
-    until("the service is back and there are two replicas", done)
-    models.wait(NAME, "Ready", "True")
-    assert models.owned(NAME).keys() == before.keys()
-
-
 def test_a_model_that_is_made_again_takes_over_nothing_of_its_predecessor(
-    plane: ControlPlane, serving: Models
+    plane: ControlPlane, serving: Models, name: str
 ) -> None:
     """What the first one owned is still there when the second one comes, and goes later."""
     collector = plane.servers["kube-controller-manager"]
-    first = serving.get(NAME)["metadata"]["uid"]
+    first = serving.get(name)["metadata"]["uid"]
     collector.send(signal.SIGSTOP)
     try:
-        serving.kubectl("delete", "fmd", NAME, "--wait=false")
-        serving.apply(NAME)
-        assert serving.get(NAME)["metadata"]["uid"] != first
-        serving.wait(NAME, "Ready", "False", "ChildNotOurs")
-        assert {owner_of(it) for it in serving.children(NAME)} == {first}
+        serving.kubectl("delete", "fmd", name, "--wait=false")
+        serving.apply(name)
+        assert serving.get(name)["metadata"]["uid"] != first
+        serving.wait(name, "Reconciling", "True", "Retrying")
+        assert {owner_of(it) for it in serving.children(name)} == {first}
     finally:
         collector.send(signal.SIGCONT)
-    serving.wait(NAME, "Ready", "True")
-    assert len(serving.owned(NAME)) == 6
+    serving.wait(name, "Ready", "True")
+    assert len(serving.owned(name)) == 6
 
 
 def test_a_field_of_another_release_is_named_until_it_is_gone(
-    plane: ControlPlane, serving: Models
+    plane: ControlPlane, serving: Models, name: str
 ) -> None:
     """The kinds are of a later release than the operator, and then as old as it is."""
     plane.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f-", stdin=later_kind())
@@ -216,9 +151,9 @@ def test_a_field_of_another_release_is_named_until_it_is_gone(
     assert "spec.later" in message
     # in a status it is nobody's fault
     patch = json.dumps({"status": {"later": "x"}})
-    serving.kubectl("patch", "fmd", NAME, "--subresource=status", "--type=merge", f"-p={patch}")
-    serving.kubectl("scale", "fmd", NAME, "--replicas=2")
-    serving.wait(NAME, "Planned", "True")
+    serving.kubectl("patch", "fmd", name, "--subresource=status", "--type=merge", f"-p={patch}")
+    serving.kubectl("scale", "fmd", name, "--replicas=2")
+    serving.wait(name, "Planned", "True")
     plane.cluster.apply_crds(ROOT / "crds")
     until("the field is gone", lambda: "later" not in serving.get("modern")["spec"])
     serving.kubectl("annotate", "fmd", "modern", "look=again")
@@ -239,3 +174,74 @@ def accepted(models: Models, manifest: Object) -> bool:
     command = ("-n", models.namespace, "apply", "--validate=strict", "-f-")
     done = models.cluster.run("kubectl", *command, stdin=json.dumps(manifest))
     return done.returncode == 0
+
+
+def test_an_api_server_that_is_away_is_waited_for(
+    plane: ControlPlane, operator: Operator, serving: Models, name: str
+) -> None:
+    with plane.api_server_stopped():
+        before = unanswered(operator)
+        until("it has met nobody", lambda: unanswered(operator) > before)
+        assert '"ok": true' in operator.get("/healthz")
+    goes_on(serving, name)
+
+
+def test_an_api_server_that_hangs_is_waited_for(
+    plane: ControlPlane, operator: Operator, serving: Models, name: str
+) -> None:
+    with plane.api_server_hanging():
+        before = unanswered(operator)
+        until("a request was given up", lambda: unanswered(operator) > before)
+        assert '"ok": true' in operator.get("/healthz")
+    goes_on(serving, name)
+
+
+def test_an_operator_may_start_before_the_api_server(
+    plane: ControlPlane, operator: Operator, serving: Models, name: str
+) -> None:
+    with plane.api_server_stopped():
+        operator.server.stop()
+        operator.server.start()
+        until("it is alive", lambda: answers(operator, "/healthz") == 200)
+        until("it has met nobody", lambda: unanswered(operator) > 0)
+        assert answers(operator, "/readyz") == 503
+    wait_until_ready(operator)
+    goes_on(serving, name)
+
+
+def unanswered(operator: Operator) -> float:
+    """Return how many requests to the API server had no answer."""
+    samples = [line for line in operator.get("/metrics").splitlines() if 'code="0"' in line]
+    return sum(float(it.rpartition(" ")[2]) for it in samples)
+
+
+def answers(operator: Operator, path: str) -> int:
+    try:
+        operator.get(path)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
+    return 200
+
+
+def goes_on(models: Models, name: str) -> None:
+    """Have a change and a lost child seen to, with nothing twice."""
+    before = models.owned(name)
+    models.kubectl("delete", "service", name, "--wait=false")
+    models.kubectl("scale", "fmd", name, "--replicas=2")
+
+    def done() -> bool:
+        found = models.cluster.get("service", name, models.namespace)
+        (cluster,) = models.cluster.list("raycluster", models.namespace, OF_RAY_SERVICE + name)
+        (group,) = cluster["spec"]["workerGroupSpecs"]
+        return (
+            found is not None
+            and found["metadata"]["uid"] != before["Service"]["metadata"]["uid"]
+            and group["minReplicas"] == 2
+        )
+
+    until("the service is back and there are two replicas", done)
+    models.wait(name, "Ready", "True")
+    assert models.owned(name).keys() == before.keys()

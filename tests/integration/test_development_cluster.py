@@ -20,7 +20,8 @@ from tests.control_plane.pinned import cache_folder
 from tests.control_plane.processes import wait_for
 from tests.installation import hardware
 from tests.installation.helm import CRDS_RELEASE, RELEASE, SYSTEM
-from tests.integration.harness import ROOT, processes_of
+from tests.installation.kuberay import CRDS
+from tests.integration.harness import ROOT, processes_of, processes_with
 
 FOLDER = ROOT / "examples"
 NAMES = {yaml.safe_load(path.read_text())["metadata"]["name"] for path in FOLDER.glob("*.yaml")}
@@ -177,6 +178,20 @@ def test_nothing_is_left_when_it_is_taken_down(tmp_path: Path) -> None:
     assert processes_of(folder) == []
     assert task.run("status").returncode == 1
     assert task.run("down").stdout == "no cluster ran\n"
+
+
+def test_what_keeps_it_from_coming_up_is_told_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CRDS, str(tmp_path / "none"))
+    task = task_in(tmp_path)
+    done = task.run("up")
+    assert done.returncode == 1
+    assert f'the path "{tmp_path / "none"}" does not exist' in done.stdout
+    assert "did not come up" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert processes_with("FREEHOLD_CACHE", str(tmp_path)) == []
+    assert task.run("status").returncode == 1
 
 
 def test_nothing_is_left_when_its_holder_is_killed(tmp_path: Path) -> None:

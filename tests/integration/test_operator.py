@@ -22,6 +22,8 @@ from tests.integration.operator import (
     until,
     wait_for_condition,
 )
+from tests.integration.ray_services import NAME as TINY
+from tests.integration.ray_services import ray_service
 
 from freehold.render.change import owned_differs
 
@@ -41,6 +43,8 @@ def operator(cluster: Cluster, kuberay: KubeRay, processes: Processes, namespace
 
 
 NAME = "llama-guard-3-8b"
+OURS = "rayservice,service,configmap,controllerrevision,secret"
+KINDS = {"RayService", "Service", "ConfigMap", "ControllerRevision", "Secret"}
 PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
 
 
@@ -234,3 +238,33 @@ def test_deletion_leaves_nothing_even_when_kuberay_is_gone(
         )
     finally:
         kuberay.server.start()
+
+
+def wait_for_collector(cluster: Cluster, namespace: str) -> None:
+    """Wait until the garbage collector follows RayServices: of new kinds it hears now and then.
+
+    Before, it would orphan what it knows and later collect the rest.
+    """
+    place = {"namespace": namespace}
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}}
+    cluster.apply(owner, **place)
+    uid = child(cluster, "configmap", namespace, "owner")["metadata"]["uid"]
+    owned = ray_service(suspend=True)
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}
+    owned["metadata"]["ownerReferences"] = [reference]
+    cluster.apply(owned, **place)
+    cluster.kubectl("delete", "configmap", "owner", "--namespace", namespace)
+    until("it is collected", lambda: cluster.get("rayservice", TINY, namespace) is None)
+
+
+def test_what_is_orphaned_stays_and_belongs_to_nobody(
+    cluster: Cluster, serving: dict[str, Any], namespace: str, kubectl: Kubectl
+) -> None:
+    """A patch that writes a revision anew must find its data as the API server spells them."""
+    wait_for_collector(cluster, namespace)
+    kubectl("delete", "fmd", NAME, "--cascade=orphan", "--timeout=60s")
+    left = cluster.list(OURS, namespace, f"freehold.dev/model={NAME}")
+    assert {it["kind"] for it in left} == KINDS
+    owners = [owner["kind"] for it in left for owner in it["metadata"].get("ownerReferences", [])]
+    assert "ModelDeployment" not in owners
+    assert child(cluster, "rayservice", namespace)["status"]["serviceStatus"] == "Running"

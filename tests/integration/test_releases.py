@@ -24,6 +24,7 @@ from tests.installation.helm import (
     uninstall,
 )
 from tests.installation.kuberay import kuberay_crds
+from tests.integration.admission import refused, source
 from tests.integration.harness import ROOT
 
 EXAMPLE = ROOT / "examples" / "llama-3.1-8b.yaml"
@@ -130,6 +131,22 @@ def test_the_operator_is_upgraded_and_rolled_back(installed: Cluster) -> None:
     assert installed.get("poddisruptionbudget", RELEASE, SYSTEM) is not None
 
 
+def test_the_policies_follow_the_values_of_the_release(installed: Cluster) -> None:
+    spec = source("/srv/models/llama")
+
+    def is_admitted() -> bool:
+        return refused(installed, "default", **spec) == ""
+
+    # the API server takes a policy up a moment after it was written
+    wait_for("the policies are in force", lambda: not is_admitted(), 30)
+    install(installed, RELEASE, CHART, {"admission": {"hostPathPrefixes": ["/srv/models"]}})
+    wait_for("the path is allowed", is_admitted, 30)
+    helm(installed, "rollback", RELEASE, "--wait", "--timeout=60s", f"--namespace={SYSTEM}")
+    wait_for("the path is allowed no more", lambda: not is_admitted(), 30)
+    install(installed, RELEASE, CHART, {"admission": {"enabled": False}})
+    wait_for("every path is allowed", is_admitted, 30)
+
+
 def test_uninstalling_keeps_the_kinds_and_every_model(installed: Cluster) -> None:
     installed.kubectl("apply", "--namespace=default", f"--filename={EXAMPLE}")
     before = installed.list("modeldeployments", "default")
@@ -137,8 +154,12 @@ def test_uninstalling_keeps_the_kinds_and_every_model(installed: Cluster) -> Non
     uninstall(installed, CRDS_RELEASE)
     assert {crd["metadata"]["name"] for crd in installed.list("crd")} >= KINDS
     assert installed.list("modeldeployments", "default") == before
+    kinds = (
+        "deployments,services,serviceaccounts,roles,rolebindings,clusterroles",
+        "validatingadmissionpolicies,validatingadmissionpolicybindings",
+    )
     left = installed.kubectl(
-        *("get", "deployments,services,serviceaccounts,roles,rolebindings,clusterroles"),
+        *("get", ",".join(kinds)),
         *("--all-namespaces", "--output=name"),
         f"--selector=app.kubernetes.io/instance={RELEASE}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -109,6 +110,23 @@ def test_kubectl_scales_the_spec_and_reads_replicas_of_the_status(
 
 def test_both_kinds_are_listed_by_their_category(cluster: Cluster, model: str) -> None:
     assert NAME in cluster.kubectl("get", "freehold", "-n", model)
+
+
+@pytest.mark.parametrize("kind", ["ModelDeployment", "AcceleratorClass"])
+def test_explain_shows_every_field_with_what_it_means(cluster: Cluster, kind: str) -> None:
+    served = json.loads(cluster.kubectl("get", "--raw", "/openapi/v3/apis/freehold.dev/v1alpha1"))
+    schema = served["components"]["schemas"][f"dev.freehold.v1alpha1.{kind}"]
+    fields = dict(_fields(schema["properties"]["spec"], "spec"))
+    text = cluster.kubectl("explain", f"{kind.lower()}.spec", "--recursive")
+    assert fields.keys() and {path.rpartition(".")[2] for path in fields} <= {*text.split()}
+    assert [path for path, means in fields.items() if not means] == []
+
+
+def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """Yield each field below a schema with its description, as kubectl reads them."""
+    for name, field in schema.get("properties", {}).items():
+        yield f"{path}.{name}", field.get("description", "")
+        yield from _fields(field.get("items", field), f"{path}.{name}")
 
 
 def test_a_description_reads_well(cluster: Cluster, model: str) -> None:

@@ -1,11 +1,10 @@
-{{/*
-What the policy on pod templates looks at, and what it allows there.
-*/}}
+{{/* What the policy on pod templates looks at, and what it allows there. */}}
 
 {{/*
 Fields that have limits: of which part of a pod, the pattern of what may stand there as text, the
 same in words, and the value that lifts the limit. Those that allowPrivileged lifts are Pod
-Security's level "baseline", and allowPrivilegeEscalation, by which a container may become more.
+Security's level "baseline", and allowPrivilegeEscalation, by which a container may become more. Of
+lists, parts have only the items that are refused, so that what may stand there is [].
 */}}
 {{- define "freehold.podLimits" -}}
 - {value: allowPrivileged, of: securityContext, field: privileged, may: "false|null", told: "false"}

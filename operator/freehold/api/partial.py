@@ -91,7 +91,7 @@ def _breaks(partial: _Partial, rule: Rule) -> bool:
 
 
 def without_nulls(model: type[ApiModel], data: Any) -> Any:
-    """Return data without the fields that are null: to the API server they are absent.
+    """Return data without what is null: to the API server it is absent, be it a field or a label.
 
     What is no field of the type is left as it is: an unknown one is a fault even when null, and
     in engine arguments null is a value.
@@ -107,7 +107,14 @@ def without_nulls(model: type[ApiModel], data: Any) -> Any:
             del result[alias]
         elif inner is not None and alias in result:
             result[alias] = without_nulls(inner, result[alias])
+        elif _holds_texts(field.annotation) and isinstance(result.get(alias), dict):
+            result[alias] = {key: text for key, text in result[alias].items() if text is not None}
     return result
+
+
+def _holds_texts(annotation: Any) -> bool:
+    """Tell whether a field is a mapping of texts, such as labels."""
+    return dict[str, str] in (annotation, *getattr(annotation, "__args__", ()))
 
 
 def model_in(annotation: Any) -> type[ApiModel] | None:

@@ -19,7 +19,6 @@ from freehold.controller.install_key import InstallKey
 from freehold.kube.children import (
     ForeignChild,
     Written,
-    foreign,
     foreign_child,
     is_owned,
     write_child,
@@ -170,7 +169,10 @@ class Writer:
             place = (seen.key.namespace, wanted["metadata"]["name"])
             found = await self.client.get(CONTROLLER_REVISIONS, *place)
         if not is_owned(found, seen.uid):
-            raise Conflict(_foreign(foreign(found)))
+            raise Conflict(
+                f"the ControllerRevision {place[1]} belongs to somebody else, such as a deleted "
+                "ModelDeployment of this name; it is waited for until it is gone"
+            )
         if isinstance(read_revision(found), Revision):
             return found
         await self.client.delete(CONTROLLER_REVISIONS, *place, found["metadata"]["uid"])

@@ -69,7 +69,7 @@ async def write_child(
             metadata = desired["metadata"]
             live = await client.get(resource, metadata["namespace"], metadata["name"])
     if not is_owned(live, owner_uid):
-        return foreign(live), None
+        return _foreign(live), None
     if live["metadata"].get("deletionTimestamp") or not owned_differs(desired, live):
         return Written.NOTHING, None
     await _own_by_applying(client, resource, live)
@@ -88,7 +88,7 @@ async def foreign_child(client: KubeClient, desired: Object, owner_uid: str) -> 
         found = await client.get(BY_KIND[desired["kind"]], metadata["namespace"], metadata["name"])
     except NotFound:
         return None
-    return None if is_owned(found, owner_uid) else foreign(found)
+    return None if is_owned(found, owner_uid) else _foreign(found)
 
 
 async def _apply(
@@ -111,8 +111,7 @@ def is_owned(live: Mapping[str, Any], owner_uid: str) -> bool:
     return any(it.get("uid") == owner_uid and it.get("controller") for it in owners)
 
 
-def foreign(live: Mapping[str, Any]) -> ForeignChild:
-    """Return an object that is not ours, with whom it belongs to."""
+def _foreign(live: Mapping[str, Any]) -> ForeignChild:
     owners = live["metadata"].get("ownerReferences") or []
     told = ", ".join(f"{it.get('kind')} {it.get('name')}" for it in owners)
     return ForeignChild(live["kind"], live["metadata"]["name"], told or "nobody")

@@ -238,12 +238,13 @@ class KubeClient:
 
 
 def encoded(body: Any) -> bytes:
-    """Return JSON as Go writes it: without spaces, and ``<``, ``>`` and ``&`` escaped.
+    """Return JSON as Go writes it: keys sorted, no spaces, and ``<``, ``>`` and ``&`` escaped.
 
     The API server keeps a ControllerRevision's data as the bytes that were sent, writes them anew
-    in its own way at any later patch, and then refuses the patch since immutable data changed.
+    in its own way at any later patch, and then refuses the patch since immutable data changed: be
+    it ours or the garbage collector's, which orphans by a strategic merge patch.
     """
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
     return text.translate(_ESCAPED).encode()
 
 

@@ -454,6 +454,14 @@ def test_a_field_that_is_null_is_absent_as_it_is_to_the_api_server() -> None:
     assert model.spec.engine.args == {"seed": None}
 
 
+def test_a_label_that_is_null_is_absent_and_one_that_is_a_number_is_not() -> None:
+    metadata = "name: m\n  labels: {{a: {}, b: c}}\n  annotations: {{a: null}}"
+    (model,) = parse_manifest(SMALL.replace("name: m", metadata.format("null"))).models
+    assert (model.metadata.labels, model.metadata.annotations) == ({"b": "c"}, {})
+    fault = the_fault(SMALL.replace("name: m", metadata.format("7")))
+    assert (fault.path, fault.found) == ("metadata.labels.a", "7")
+
+
 def test_a_field_that_must_be_there_may_not_be_null() -> None:
     fault = the_fault(SMALL.replace("hf://org/model", "null"))
     assert (fault.path, fault.found, fault.line) == ("spec.model.source", "nothing", 7)
