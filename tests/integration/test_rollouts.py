@@ -251,6 +251,22 @@ def serving_with(ray_cluster: str) -> Callable[[Object], bool]:
     return holds
 
 
+def test_a_rollout_at_zero_wakes_nothing(model: Model) -> None:
+    scaling: dict[str, Any] = {"minReplicas": 0, "maxReplicas": 2}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    model.wait("Ready", "True", "ScaledToZero")
+    before, old = model.until_settled(), model.active
+    with recording(model.cluster, model.namespace, "fmd") as models:
+        until("the watch has begun", lambda: models.states)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(before)
+    assert model.active != old and model.leads_to == model.active
+    readies = [condition(it, "Ready") for it in models.states]
+    assert {(it["status"], it["reason"]) for it in readies} == {("True", "ScaledToZero")}
+    assert server(model) == []
+    assert model.kuberay.ray.model(model.namespace, NAME)["requests"] == {}
+
+
 def test_with_recreate_the_old_cluster_goes_first(model: Model, models_recorded: Recording) -> None:
     model.apply(example(NAME, rollout={"type": "Recreate"}))
     before = model.until_settled()
