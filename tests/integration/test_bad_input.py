@@ -181,6 +181,18 @@ def test_a_status_stays_small_whatever_others_say(models: Models, kuberay: KubeR
     assert len(json.dumps(status)) < 32 * 1024
 
 
+def test_somebody_s_config_map_with_a_model_s_label_stays(
+    models: Models, operator: Operator
+) -> None:
+    models.apply("labelled")
+    models.wait("labelled", "Ready", "True")
+    models.kubectl("create", "configmap", "theirs", "--from-literal=a=b")
+    models.kubectl("label", "configmap", "theirs", "freehold.dev/model=labelled")
+    models.another_pass(operator, "labelled")
+    models.wait("labelled", "Ready", "True")
+    assert models.cluster.get("configmap", "theirs", models.namespace)
+
+
 def test_a_secret_that_pods_miss_is_told_until_it_is_there(
     models: Models, kuberay: KubeRay
 ) -> None:
