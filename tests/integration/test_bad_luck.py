@@ -99,8 +99,11 @@ def alive(operator: Operator) -> Iterator[None]:
 
 
 def strike(api: FaultyApi, fault: Fault, models: Models, *writes: tuple[str, str]) -> None:
-    """Let a fault strike the next of each of these writes, told by method and end of the path."""
-    for method, path in writes:
+    """Let a fault strike the next of each of these writes, told by method and end of the path.
+
+    One that hangs takes its time, so it strikes the first alone.
+    """
+    for method, path in writes[:1] if isinstance(fault, Hang) else writes:
         place = rf"/namespaces/{models.namespace}/{path}(\?|$)"
         api.inject(fault, client=OPERATOR, method=method, path=place)
 
@@ -109,8 +112,8 @@ def strike(api: FaultyApi, fault: Fault, models: Models, *writes: tuple[str, str
 def created(api: FaultyApi, operator: Operator, namespaces: dict[str, Models]) -> dict[str, Models]:
     """A model in each namespace, whose first writes go wrong."""
     writes = [
-        ("POST", "controllerrevisions"),
         ("POST", "rayservices"),
+        ("POST", "controllerrevisions"),
         ("PATCH", f"modeldeployments/{NAME}/status"),
         ("PATCH", f"services/{NAME}"),
     ]
@@ -157,7 +160,7 @@ def test_a_model_is_made_whatever_its_writes_are_answered(
     created[CALM].wait(NAME, "Ready", "True", "Answers")
     created[trouble].wait(NAME, "Ready", "True", "Answers")
     assert_as_without_trouble(created[trouble], created[CALM])
-    assert struck(api, created[trouble]) == 4
+    assert struck(api, created[trouble]) == (1 if trouble == "no answer" else 4)
 
 
 @pytest.mark.parametrize("trouble", OF_WRITES)
@@ -168,7 +171,7 @@ def test_a_model_is_changed_whatever_its_writes_are_answered(
         until("two replicas", lambda models=models: bounds(models) == (2, 2))
         models.wait(NAME, "Scaled", "True")
     assert_as_without_trouble(scaled[trouble], scaled[CALM])
-    assert struck(api, scaled[trouble]) == 6
+    assert struck(api, scaled[trouble]) == (2 if trouble == "no answer" else 6)
 
 
 def bounds(models: Models) -> tuple[int, int]:
