@@ -11,7 +11,7 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay
-from tests.integration.models import CRASHES, Models, without_server_fields
+from tests.integration.models import Models, assert_no_bug, without_server_fields
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -74,9 +74,9 @@ def models(cluster: Cluster, operator: Operator, shared_namespace: str) -> Itera
     """What the tests do with models; those of a test are deleted after it."""
     found = Models(cluster, shared_namespace)
     yield found
-    assert operator.server.running
-    assert operator.metric(CRASHES) == 0
     cluster.kubectl("delete", "fmd", "--all", "-n", shared_namespace, "--wait=false")
+    assert operator.server.running
+    assert_no_bug(operator)
 
 
 def source(location: str, **more: Any) -> Object:

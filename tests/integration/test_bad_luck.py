@@ -25,7 +25,7 @@ from tests.faulty_api import (
 from tests.installation.kuberay import KubeRay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.models import CRASHES, Models, assert_same_spec
+from tests.integration.models import Models, assert_no_bug, assert_same_spec
 from tests.integration.operator import RACK, Operator, many_l4, start_operator, until
 
 OPERATOR, NAME = "operator", "guard"
@@ -94,7 +94,7 @@ def alive(operator: Operator) -> Iterator[None]:
     assert operator.server.running
     assert '"ok": true' in operator.get("/healthz")
     assert '"ok": true' in operator.get("/readyz")
-    assert operator.metric(CRASHES) == 0
+    assert_no_bug(operator)
     assert operator.metric("freehold_leader") == 1
 
 
@@ -180,6 +180,24 @@ def bounds(models: Models) -> tuple[int, int]:
     (declared,) = owned["RayService"]["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     (live,) = owned["RayCluster"]["spec"]["workerGroupSpecs"]
     return declared["minReplicas"], live["minReplicas"]
+
+
+def test_a_status_that_is_not_taken_is_told_later(
+    api: FaultyApi, scaled: dict[str, Models]
+) -> None:
+    rules = []
+    for name, models in scaled.items():
+        if name != CALM:
+            path = rf"/namespaces/{models.namespace}/modeldeployments/{NAME}/status\?"
+            rules.append(api.inject(OF_WRITES[name], client=OPERATOR, method="PATCH", path=path))
+        models.kubectl("scale", "fmd", NAME, "--replicas=1")
+    for models in scaled.values():
+        until(
+            "one replica is wanted",
+            lambda models=models: models.get(NAME)["status"]["desiredReplicas"] == 1,
+        )
+        models.wait(NAME, "Ready", "True")
+    assert [rule.hits for rule in rules] == [1] * len(rules)
 
 
 def test_then_nothing_is_written_any_more(
