@@ -11,7 +11,7 @@ from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay
-from tests.integration.models import CRASHES, Models, without_server_fields
+from tests.integration.models import Models, assert_no_bug, without_server_fields
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -74,9 +74,9 @@ def models(cluster: Cluster, operator: Operator, shared_namespace: str) -> Itera
     """What the tests do with models; those of a test are deleted after it."""
     found = Models(cluster, shared_namespace)
     yield found
-    assert operator.server.running
-    assert operator.metric(CRASHES) == 0
     cluster.kubectl("delete", "fmd", "--all", "-n", shared_namespace, "--wait=false")
+    assert operator.server.running
+    assert_no_bug(operator)
 
 
 def source(location: str, **more: Any) -> Object:
@@ -179,6 +179,18 @@ def test_a_status_stays_small_whatever_others_say(models: Models, kuberay: KubeR
     status = models.get("wordy")["status"]
     assert len(status["plan"]["rejected"]) == MOST_ITEMS
     assert len(json.dumps(status)) < 32 * 1024
+
+
+def test_somebody_s_config_map_with_a_model_s_label_stays(
+    models: Models, operator: Operator
+) -> None:
+    models.apply("labelled")
+    models.wait("labelled", "Ready", "True")
+    models.kubectl("create", "configmap", "theirs", "--from-literal=a=b")
+    models.kubectl("label", "configmap", "theirs", "freehold.dev/model=labelled")
+    models.another_pass(operator, "labelled")
+    models.wait("labelled", "Ready", "True")
+    assert models.cluster.get("configmap", "theirs", models.namespace)
 
 
 def test_a_secret_that_pods_miss_is_told_until_it_is_there(

@@ -16,7 +16,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay
 from tests.integration.harness import ROOT, fresh_namespace
-from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, owner_of
+from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, owner_of
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -75,7 +75,7 @@ def models(operator: Operator, place: Models) -> Iterator[Models]:
     assert operator.server.running
     assert '"ok": true' in operator.get("/healthz")
     assert '"ok": true' in operator.get("/readyz")
-    assert operator.metric(CRASHES) == 0
+    assert_no_bug(operator)
     place.kubectl("delete", "fmd", "--all", "--wait=false")
 
 

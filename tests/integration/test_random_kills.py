@@ -21,7 +21,7 @@ from tests.faulty_api import FaultyApi, Hang, HoldAnswer, Request
 from tests.installation.kuberay import KubeRay, running_kuberay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.models import CRASHES, OF_RAY_SERVICE, Models, assert_same_spec
+from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, assert_same_spec
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -160,16 +160,9 @@ def test_whenever_it_is_killed_all_comes_out_as_without_a_kill(
     calm.kubectl("apply", "-f-", stdin=manifests(story.wanted))
     for name in story.wanted:
         assert_as_without_kills(story.models, calm, name)
-    assert bugs(operator.server.text) == ""
-    assert operator.metric(CRASHES) == 0
+    assert_no_bug(operator)
     models = [it.get(name) for it in (story.models, calm) for name in story.wanted]
     comes_to_rest(cluster, operator, faulty_api, OPERATOR, models)
-
-
-def bugs(log: str) -> str:
-    """Return the log from the first error on that nobody foresaw."""
-    _, found, rest = log.partition("a bug in Freehold")
-    return found + rest[:4000]
 
 
 def left(models: Models, name: str) -> list[str]:

@@ -150,8 +150,9 @@ class Writer:
         if not kept:
             return
         archives = {revision.config_map for revision in kept}
-        for kind, name in seen.children:
-            if kind == CONFIG_MAPS.kind and name not in archives:
+        for (kind, name), child in seen.children.items():
+            ours = kind == CONFIG_MAPS.kind and is_owned(child, seen.uid)
+            if ours and name not in archives:
                 await self._delete(seen, CONFIG_MAPS, name)
 
     async def _write_revision(self, seen: Seen, wanted: Object) -> Object:

@@ -7,6 +7,7 @@ is written, and what is written is written so that the next pass goes on from it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,6 +49,8 @@ _COSTLY = ("NewReplicas", "NewCluster")
 _ENGINES_S = 10.0
 # And for what is in a child's way: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +106,18 @@ class Reconciler:
         outcome = _beginning(seen, self.reporter.known(seen))
         try:
             found = await self._pass(seen, outcome)
+            return await self._told(seen, found) if found is not None else Next(after=0.0)
         except NotLeading:
             raise
         except KubeError as error:
             return await self._failed(seen, outcome, error)
-        if found is None:
-            return Next(after=0.0)
-        outcome = found
+
+    async def _told(self, seen: Seen, outcome: Outcome) -> Next:
+        """Tell what a pass has learned, and return when another one is due."""
         wait = await self._report(seen, outcome)
         if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
             return Next(failed=True)
-        stuck = await self._free(key) if outcome.deleting else None
+        stuck = await self._free(seen.key) if outcome.deleting else None
         return Next(_soonest(wait, stuck, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
@@ -206,7 +210,13 @@ class Reconciler:
         """Help along what a deleted model has left behind."""
         self.reporter.forget(key)
         self.observer.forget(key)
-        return Next(await self._free(key))
+        try:
+            return Next(await self._free(key))
+        except NotLeading:
+            raise
+        except KubeError as error:
+            _log.warning("what a deleted model has left is not freed yet: %s", error)
+            return Next(failed=True)
 
     async def _free(self, key: Key) -> float | None:
         """Free what does not come to the end of its deletion; return when to look again."""
