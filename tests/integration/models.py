@@ -16,6 +16,8 @@ from tests.integration.operator import (
     wait_for_condition,
 )
 
+from freehold.render.change import owned_differs
+
 Object = dict[str, Any]
 PASSES = 'freehold_pass_duration_seconds_count{outcome="done"}'
 CRASHES = 'freehold_pass_duration_seconds_count{outcome="crashed"}'
@@ -109,6 +111,15 @@ def owner_of(child: Object) -> str:
     """Return the uid of an object's only owner."""
     (owner,) = child["metadata"]["ownerReferences"]
     return str(owner["uid"])
+
+
+def assert_same_spec(one: Object, other: Object) -> None:
+    """Assert that two objects ask for the same; a field that Go leaves out is as one that is zero.
+
+    KubeRay writes a RayService back without such fields, and an apply that follows adds them.
+    """
+    assert owned_differs({"spec": one["spec"]}, other) == []
+    assert owned_differs({"spec": other["spec"]}, one) == []
 
 
 def without_server_fields(found: Object) -> Object:

@@ -79,6 +79,20 @@ class Operator:
         return 0.0
 
 
+def many_l4(nodes: int) -> list[SimulatedNode]:
+    """Return nodes of eight L4 each, for tests of many models."""
+    labels = {**_L4, "nvidia.com/gpu.count": "8"}
+    return [
+        SimulatedNode(
+            f"l4-by-eight-{i}",
+            labels,
+            [_GPU],
+            {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "8"},
+        )
+        for i in range(nodes)
+    ]
+
+
 def example(name: str, **spec: Any) -> dict[str, Any]:
     """Return an example's manifest with fields of its spec replaced, or left out for None."""
     path = ROOT / "examples" / f"{name}.yaml"

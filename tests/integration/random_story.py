@@ -41,6 +41,7 @@ class Story:
         """Do something to one of the models."""
         name = self.random.choice(NAMES)
         if name not in self.wanted:
+            self._tell(f"make {name}")
             return self._apply(name, example("llama-guard-3-8b")["spec"])
         what = self.random.choice(self._possible())
         return what(name)
@@ -62,10 +63,10 @@ class Story:
         self._edit(name, suspend=not self.wanted[name].get("suspend", False))
 
     def _edit(self, name: str, **spec: Any) -> None:
+        self._tell(f"edit {name}: {spec}")
         self._apply(name, self.wanted[name] | spec)
 
     def _apply(self, name: str, spec: Object) -> None:
-        self._tell(f"apply {name} {json.dumps(spec)}")
         self.wanted[name] = spec
         self.models.kubectl("apply", "-f-", stdin=json.dumps(model(name, spec)))
 
@@ -78,6 +79,7 @@ class Story:
         """Delete a model and make it again before anything of it is gone."""
         spec = self.wanted[name]
         self._delete(name)
+        self._tell(f"make {name} again")
         self._apply(name, spec)
 
     def _lose_child(self, name: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
 from tests.faulty_api import (
     Answer,
@@ -26,8 +25,8 @@ from tests.faulty_api import (
 from tests.installation.kuberay import KubeRay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.models import CRASHES, Models
-from tests.integration.operator import RACK, Operator, start_operator, until
+from tests.integration.models import CRASHES, Models, assert_same_spec
+from tests.integration.operator import RACK, Operator, many_l4, start_operator, until
 
 OPERATOR, NAME = "operator", "guard"
 FAULTS = {
@@ -45,14 +44,8 @@ FAULTS = {
 OF_WRITES = FAULTS | {"no answer": Hang()}
 CALM = "no trouble"
 ALL = [CALM, *OF_WRITES]
-# The one model of each namespace takes a node, and two when it is scaled.
-NODES = [
-    *RACK,
-    *(
-        SimulatedNode(f"more-l4-{i}", RACK[2].labels, RACK[2].taints, RACK[2].allocatable)
-        for i in range(2 * len(ALL))
-    ),
-]
+# The one model of each namespace takes a device, and two when it is scaled.
+NODES = [*RACK, *many_l4(-(-2 * len(ALL) // 8))]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,7 +137,7 @@ def scaled(api: FaultyApi, created: dict[str, Models]) -> dict[str, Models]:
 def assert_as_without_trouble(troubled: Models, calm: Models) -> None:
     theirs, ours = calm.owned(NAME), troubled.owned(NAME)
     assert ours.keys() == theirs.keys()
-    assert ours["RayService"]["spec"] == theirs["RayService"]["spec"]
+    assert_same_spec(ours["RayService"], theirs["RayService"])
     assert told(troubled.get(NAME)) == told(calm.get(NAME))
 
 
