@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,6 +134,16 @@ class Cluster:
             return all(_is_ready(found.get(name)) for name in wanted)
 
         wait_for(f"nodes {sorted(wanted)} are ready", ready, seconds)
+
+    @contextmanager
+    def standing(self, nodes: Iterable[SimulatedNode]) -> Iterator[None]:
+        """Have simulated nodes for as long as the context lasts."""
+        kept = list(nodes)
+        self.add_nodes(kept)
+        try:
+            yield
+        finally:
+            self.remove_nodes(node.name for node in kept)
 
     def remove_nodes(self, names: Iterable[str]) -> None:
         """Delete nodes, as a cloud that takes its machines back."""

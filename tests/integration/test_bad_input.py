@@ -36,9 +36,8 @@ B200 = SimulatedNode(
 
 @pytest.fixture(scope="module", autouse=True)
 def rack(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(RACK)
-    yield
-    cluster.remove_nodes(node.name for node in RACK)
+    with cluster.standing(RACK):
+        yield
 
 
 @pytest.fixture(scope="module")

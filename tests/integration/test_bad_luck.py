@@ -50,9 +50,8 @@ NODES = [*RACK, *many_l4(-(-2 * len(ALL) // 8))]
 
 @pytest.fixture(scope="module", autouse=True)
 def rack(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(NODES)
-    yield
-    cluster.remove_nodes(node.name for node in NODES)
+    with cluster.standing(NODES):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -62,32 +62,24 @@ def way(name: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def nodes(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(NODES)
-    yield
-    cluster.remove_nodes(node.name for node in NODES)
+    with cluster.standing(NODES):
+        yield
 
 
 @pytest.fixture(scope="module")
-def place(cluster: Cluster) -> Iterator[str]:
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    account = ("serviceaccount", "default", name)
-    wait_for("a service account", lambda: cluster.get(*account) is not None, 30)
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+def operator(
+    cluster: Cluster, kuberay: KubeRay, shared_processes: Processes, shared_namespace: str
+) -> Operator:
+    arguments = (f"--namespace={shared_namespace}", "--no-leader-election")
+    return start_operator(shared_processes, cluster.kubeconfig, kuberay.environment, *arguments)
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, kuberay: KubeRay, place: str) -> Iterator[Operator]:
-    arguments = (f"--namespace={place}", "--no-leader-election")
-    with Processes.begin("freehold-test-") as processes:
-        yield start_operator(processes, cluster.kubeconfig, kuberay.environment, *arguments)
-
-
-@pytest.fixture(scope="module")
-def models(cluster: Cluster, operator: Operator, kuberay: KubeRay, place: str) -> dict[str, Model]:
+def models(
+    cluster: Cluster, operator: Operator, kuberay: KubeRay, shared_namespace: str
+) -> dict[str, Model]:
     """The models, each applied in its way, and settled."""
-    found = {name: Model(cluster, place, name, kuberay) for name in NAMES}
+    found = {name: Model(cluster, shared_namespace, name, kuberay) for name in NAMES}
     for name, model in found.items():
         text = json.dumps(manifest(name))
         model.kubectl("apply", *APPLYING[way(name)], "-f", "-", stdin=text)
@@ -164,11 +156,11 @@ def assert_as_in_git(models: dict[str, Model]) -> None:
 
 
 def test_no_child_bears_what_a_gitops_engine_would_prune_it_by(
-    cluster: Cluster, models: dict[str, Model], place: str
+    cluster: Cluster, models: dict[str, Model], shared_namespace: str
 ) -> None:
     assert set(LABELS) <= set(models[NAMES[0]].now["metadata"]["labels"])
     kinds = "rayservices,rayclusters,pods,services,endpointslices,configmaps,secrets"
-    children = cluster.list(f"{kinds},controllerrevisions,serviceaccounts", place)
+    children = cluster.list(f"{kinds},controllerrevisions,serviceaccounts", shared_namespace)
     assert len(children) > 12
     engines = ("argocd.argoproj.io/", "helm.sh/", "meta.helm.sh/", "kustomize.toolkit.fluxcd.io/")
     names = ("app.kubernetes.io/instance", "kubectl.kubernetes.io/last-applied-configuration")

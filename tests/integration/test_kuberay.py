@@ -27,9 +27,8 @@ SERVER = f"LLMServer:{NAME}"
 @pytest.fixture(scope="module", autouse=True)
 def node(cluster: Cluster) -> Iterator[None]:
     """One node with room for all pods of these tests."""
-    cluster.add_nodes([SimulatedNode("kuberay", allocatable={"cpu": "500"})])
-    yield
-    cluster.remove_nodes(["kuberay"])
+    with cluster.standing([SimulatedNode("kuberay", allocatable={"cpu": "500"})]):
+        yield
 
 
 @pytest.fixture

@@ -30,9 +30,8 @@ from freehold.render.change import owned_differs
 
 @pytest.fixture(scope="module", autouse=True)
 def rack(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(RACK)
-    yield
-    cluster.remove_nodes(node.name for node in RACK)
+    with cluster.standing(RACK):
+        yield
 
 
 @pytest.fixture

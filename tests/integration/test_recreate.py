@@ -26,9 +26,8 @@ OF_RAY_SERVICE = f"ray.io/originated-from-cr-name={NAME}"
 
 @pytest.fixture(scope="module", autouse=True)
 def rack(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(RACK)
-    yield
-    cluster.remove_nodes(node.name for node in RACK)
+    with cluster.standing(RACK):
+        yield
 
 
 @pytest.fixture

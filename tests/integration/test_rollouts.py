@@ -31,9 +31,8 @@ NODES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def nodes(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(NODES)
-    yield
-    cluster.remove_nodes(node.name for node in NODES)
+    with cluster.standing(NODES):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,8 @@ LEADS = "freehold_leader"
 
 @pytest.fixture(scope="module", autouse=True)
 def rack(cluster: Cluster) -> Iterator[None]:
-    cluster.add_nodes(RACK)
-    yield
-    cluster.remove_nodes(node.name for node in RACK)
+    with cluster.standing(RACK):
+        yield
 
 
 @dataclass(frozen=True)
