@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -222,8 +222,8 @@ async def _for_ever() -> NoReturn:
     raise AssertionError("unreachable")
 
 
-@contextmanager
-def _dropped_if_cancelled(answer: aiohttp.ClientResponse) -> Iterator[None]:
+@asynccontextmanager
+async def _dropped_if_cancelled(answer: aiohttp.ClientResponse) -> AsyncIterator[None]:
     """End the connection to the server at once where nobody takes the rest of its answer.
 
     TLS would say farewell first, and wait for the server to do so, beyond the end of the loop.
