@@ -9,6 +9,8 @@ MODELS := /var/tmp/freehold
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
+# a control plane for each; they mostly wait
+BESIDE := --numprocesses=3 --dist=loadfile
 
 .PHONY: help setup demo test check unit integration kills live tools cluster cluster-down lock generate bench bench-operator clean
 
@@ -47,10 +49,10 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/python hack/render_plan_picture.py --check
 
 unit: $(VENV)/.ready ## Unit, property and golden tests
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit --numprocesses=auto
 
 integration: tools ## Tests against a real control plane with simulated nodes
-	$(BIN)/python -m pytest tests/integration --durations=8
+	$(BIN)/python -m pytest tests/integration $(BESIDE) --durations=8
 
 kills: tools ## 300 random kills of the operator while models change; FREEHOLD_SEED tells a story again
 	FREEHOLD_KILLS=300 $(BIN)/python -m pytest tests/integration/test_random_kills.py

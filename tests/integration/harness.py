@@ -25,7 +25,7 @@ def objects_list(objects: Iterable[Mapping[str, Any]]) -> str:
 
 @contextmanager
 def fresh_namespace(cluster: Cluster) -> Iterator[str]:
-    """Make a namespace; it is deleted in the end without waiting for what is in it."""
+    """Make a namespace; it is deleted in the end, and nodes are free of its pods then."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     # made by the controller manager, and without it no pod is admitted
@@ -36,6 +36,8 @@ def fresh_namespace(cluster: Cluster) -> Iterator[str]:
     )
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+    # the controller manager begins seconds later, and the next test may need the nodes
+    cluster.kubectl("delete", "pods", "--all", "--namespace", name, "--grace-period=0", "--force")
 
 
 @contextmanager

@@ -61,10 +61,15 @@ class Model:
         return {it["metadata"]["name"]: it["revision"] for it in found}
 
     @property
+    def endpoint(self) -> Object:
+        """The Service at which it answers."""
+        return self._get("service")
+
+    @property
     def leads_to(self) -> str | None:
         """The RayCluster that its endpoint leads to."""
-        selector = self._get("service")["spec"]["selector"]
-        return selector.get("ray.io/cluster")
+        found: str | None = self.endpoint["spec"]["selector"].get("ray.io/cluster")
+        return found
 
     @property
     def active(self) -> str:

@@ -171,8 +171,10 @@ def test_bounds_reach_the_live_cluster_and_restart_nothing(
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["spec"]["workerGroupSpecs"][0]["minReplicas"] == 3
     assert len(cluster.list("controllerrevision", namespace)) == 1
-    model = child(cluster, "fmd", namespace)
-    assert model["status"]["desiredReplicas"] == 3
+    until(
+        "three replicas are wanted",
+        lambda: child(cluster, "fmd", namespace)["status"]["desiredReplicas"] == 3,
+    )
 
 
 def test_suspending_releases_the_hardware_and_keeps_the_object(

@@ -63,9 +63,8 @@ NEEDED_AT = {
     **_rights("ray.io", "rayclusters", "delete", RECREATES),
     **_rights("apps", "controllerrevisions", "list watch", STARTS),
     **_rights("apps", "controllerrevisions", "create", WRITES),
-    **_rights("apps", "controllerrevisions", "get", FINDS),
+    **_rights("apps", "controllerrevisions", "get delete", FINDS),
     **_rights("apps", "controllerrevisions", "patch", RETURNS),
-    **_rights("apps", "controllerrevisions", "delete", PRUNES),
     **_rights("", "services", "list watch", STARTS),
     **_rights("", "services", "create", WRITES),
     # it comes to lead to the cluster that serves

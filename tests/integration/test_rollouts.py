@@ -63,6 +63,11 @@ def models_recorded(model: Model) -> Iterator[Recording]:
         yield found
 
 
+def caught_up(recorded: Recording, now: Callable[[], Object]) -> None:
+    """Wait until a recording has an object as it is now."""
+    until("the watch has begun, and has what is there", lambda: recorded.has(now()))
+
+
 def uids(items: list[Object]) -> set[str]:
     return {it["metadata"]["uid"] for it in items}
 
@@ -116,12 +121,13 @@ def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> 
     assert model.engines == engines
 
     with recording(model.cluster, model.namespace, "fmd") as models:
-        until("the watch has begun", lambda: models.states)
+        caught_up(models, lambda: model.now)
         model.edit(engine={"name": "vllm", "images": [IMAGE]})
         model.until_settled(first)
         assert len(model.pods(model.active)) == 1 + 3
         until("Serve is told no more", lambda: "initial_replicas" not in _block(model))
         model.until_settled(first)
+        caught_up(models, lambda: model.now)
     assert len(server(model)) == 3
     assert {it["status"]["desiredReplicas"] for it in models.states} == {3}
     assert {condition(it, "Ready")["status"] for it in models.states} == {"True"}
@@ -142,9 +148,12 @@ def test_an_engine_argument_replaces_the_replicas_inside_the_cluster(
 ) -> None:
     clusters, engines, pods = model.ray_clusters, model.engines, uids(model.pods(model.active))
     with recording(model.cluster, model.namespace) as services:
-        until("the watch has begun", lambda: services.states and models_recorded.states)
+        caught_up(services, lambda: model.service)
+        caught_up(models_recorded, lambda: model.now)
         model.edit(engine={"name": "vllm", "args": {"enforce_eager": True}})
         after = model.until_settled(serving)
+        caught_up(services, lambda: model.service)
+        caught_up(models_recorded, lambda: model.now)
     told = first_told(models_recorded, "ReplacingReplicas")
     assert "engine_kwargs.enforce_eager: nothing becomes true" in told["message"]
     assert told["before"] < first_changed(services)
@@ -202,7 +211,9 @@ def test_another_cluster_takes_over_when_it_answers_and_not_before(
         recording(model.cluster, model.namespace) as services,
         recording(model.cluster, model.namespace, f"service/{NAME}") as endpoints,
     ):
-        until("the watches have begun", lambda: services.states and endpoints.states)
+        caught_up(services, lambda: model.service)
+        caught_up(endpoints, lambda: model.endpoint)
+        caught_up(models_recorded, lambda: model.now)
         model.edit(**spec)
         status = model.until("it is told", lambda it: _reason(it) == "BuildingNewCluster")
         until("two clusters", lambda: len(model.ray_clusters) == 2)
@@ -213,6 +224,9 @@ def test_another_cluster_takes_over_when_it_answers_and_not_before(
         after = model.until_settled(serving)
         new = model.active
         until("the endpoint leads to it", lambda: model.leads_to == new)
+        caught_up(services, lambda: model.service)
+        caught_up(endpoints, lambda: model.endpoint)
+        caught_up(models_recorded, lambda: model.now)
     assert new != old
     assert first_told(models_recorded, "BuildingNewCluster")["before"] < first_changed(services)
     assert {condition(it, "Serving")["status"] for it in models_recorded.states} == {"True"}
@@ -251,15 +265,35 @@ def serving_with(ray_cluster: str) -> Callable[[Object], bool]:
     return holds
 
 
+def test_a_rollout_at_zero_wakes_nothing(model: Model) -> None:
+    scaling: dict[str, Any] = {"minReplicas": 0, "maxReplicas": 2}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    model.wait("Ready", "True", "ScaledToZero")
+    before, old = model.until_settled(), model.active
+    with recording(model.cluster, model.namespace, "fmd") as models:
+        caught_up(models, lambda: model.now)
+        model.edit(engine={"name": "vllm", "images": [IMAGE]})
+        model.until_settled(before)
+        caught_up(models, lambda: model.now)
+    assert model.active != old
+    until("the endpoint leads to it", lambda: model.leads_to == model.active)
+    readies = [condition(it, "Ready") for it in models.states]
+    assert {(it["status"], it["reason"]) for it in readies} == {("True", "ScaledToZero")}
+    assert server(model) == []
+    assert model.kuberay.ray.model(model.namespace, NAME)["requests"] == {}
+
+
 def test_with_recreate_the_old_cluster_goes_first(model: Model, models_recorded: Recording) -> None:
     model.apply(example(NAME, rollout={"type": "Recreate"}))
     before = model.until_settled()
     old = model.active
     with recording(model.cluster, model.namespace, "rayclusters") as clusters:
-        until("the watch has begun", lambda: clusters.states)
+        caught_up(clusters, lambda: ray_cluster(model, old))
         model.edit(engine={"name": "vllm", "images": [IMAGE]})
         model.until_settled(before)
-    new = model.active
+        new = model.active
+        caught_up(clusters, lambda: ray_cluster(model, new))
+        caught_up(models_recorded, lambda: model.now)
     assert new != old and worker(model)["image"] == IMAGE["image"]
     # the last that was seen of the old one was before the first of the new one
     versions = {
@@ -270,6 +304,12 @@ def test_with_recreate_the_old_cluster_goes_first(model: Model, models_recorded:
     waits = [condition(it, "Placed") for it in models_recorded.states]
     told = [it["message"] for it in waits if it.get("reason") == "WaitingForOldCluster"]
     assert told and f"when {old} is gone" in told[0]
+
+
+def ray_cluster(model: Model, name: str) -> Object:
+    found = model.cluster.get("raycluster", name, model.namespace)
+    assert found is not None
+    return found
 
 
 PAUSED = "freehold.dev/paused"

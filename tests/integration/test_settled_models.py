@@ -87,7 +87,7 @@ def hardware(cluster: Cluster) -> Iterator[None]:
     yield
     names = [node.name for node in (*NODES, *of_class(CHEAP, 1))]
     cluster.remove_nodes(names)
-    cluster.kubectl("delete", "facc", OWN, PLAIN, CHEAP)
+    cluster.kubectl("delete", "facc", "--ignore-not-found", OWN, PLAIN, CHEAP)
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +134,13 @@ def a_moved_branch(world: World) -> None:
     world.hub.commit = MOVED
 
 
+def a_class_that_is_gone(world: World) -> None:
+    world.cluster.kubectl("delete", "facc", PLAIN)
+
+
 @pytest.mark.parametrize(
     "event",
-    [another_price, another_image, a_better_node, a_moved_branch],
+    [another_price, another_image, a_better_node, a_moved_branch, a_class_that_is_gone],
     ids=lambda it: it.__name__,
 )
 def test_what_changes_around_a_model_changes_no_child(
@@ -203,8 +207,17 @@ def test_another_release_writes_to_no_child_until_a_user_does(
     assert {it["commit"] for it in former.values()} == {COMMIT}
     assert [it["pace"] for it in former.values()] == [5.0] * 3
 
+    # not even one that somebody deletes is another then
+    cheapest = world.models["cheapest"]
+    spec, uid = cheapest.service["spec"], cheapest.service["metadata"]["uid"]
+    cheapest.kubectl("delete", "rayservice", cheapest.name)
+    until("another RayService", lambda: uid_of(cheapest) not in (None, uid))
+    cheapest.wait("Ready", "True")
+    assert cheapest.service["spec"] == spec
+
     world.hub.commit = MOVED
-    world.cluster.apply(accelerator_class(OWN, "0.5", "mirror.example.com/ray-llm:third"))
+    third = accelerator_class(OWN, "0.5", "mirror.example.com/ray-llm:third")
+    world.cluster.apply(third, accelerator_class(PLAIN, "0.6"))
     world.look(upgraded)
     for model in world.models.values():
         model.edit(model={"contextLength": 4096})
@@ -226,6 +239,11 @@ def test_another_release_writes_to_no_child_until_a_user_does(
         before["single"]
     )
     assert seen_of(single) == former["single"]
+
+
+def uid_of(model: Model) -> str | None:
+    found = model.cluster.get("rayservice", model.name, model.namespace)
+    return str(found["metadata"]["uid"]) if found else None
 
 
 def model_revision(children: Object) -> str:
