@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -135,9 +136,12 @@ class Proxy:
             headers.setdefault("Authorization", f"Bearer {token}")
         url = URL(f"{self.upstream.server}{request.raw_path}", encoded=True)
         try:
-            async with self.upstream.session(headers).request(
-                request.method, url, headers=headers, data=await request.read() or None
-            ) as answer:
+            async with (
+                self.upstream.session(headers).request(
+                    request.method, url, headers=headers, data=await request.read() or None
+                ) as answer,
+                _dropped_if_cancelled(answer),
+            ):
                 if isinstance(fault, LoseAnswer | HoldAnswer):
                     await answer.read()
                     going.request.give(0)
@@ -216,6 +220,20 @@ async def _for_ever() -> NoReturn:
     """Wait until the client goes away, or the proxy ends."""
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def _dropped_if_cancelled(answer: aiohttp.ClientResponse) -> AsyncIterator[None]:
+    """End the connection to the server at once where nobody takes the rest of its answer.
+
+    TLS would say farewell first, and wait for the server to do so, beyond the end of the loop.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        if answer.connection is not None and answer.connection.transport is not None:
+            answer.connection.transport.abort()
+        raise
 
 
 def _abort(request: web.Request) -> NoReturn:

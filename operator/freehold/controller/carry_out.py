@@ -6,6 +6,7 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,8 @@ from freehold.status.outcome import Finding
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
 _HISTORY = 10
+# Within this time what a deleted model owned is gone.
+_FOLLOWS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Writer:
     cache: Cache
     key: InstallKey
     _has_token: set[str] = field(default_factory=set)
+    _found_token: dict[str, float] = field(default_factory=dict)
 
     async def decide(self, seen: Seen, decision: Decision) -> str | None:
         """Write the revision that was decided on, or its new place in the history.
@@ -183,8 +187,8 @@ class Writer:
         """Make the Secret with the token of the model's Ray clusters, once for each process.
 
         Whether it is there cannot be read; that it is, is what the API server answers, and that
-        it is not, what pods say. Before there is a RayService it may be the Secret of a deleted
-        model of the name, whom it will follow.
+        it is not, what pods say. One that is found may be a deleted model's of the name, whom it
+        follows within seconds: passes of this time try again.
         """
         if seen.uid in self._has_token and not any(pod.lacks_configuration for pod in seen.pods):
             return
@@ -192,8 +196,10 @@ class Writer:
         try:
             await self.client.create(SECRETS, secret)
         except AlreadyExists:
-            if seen.ray_service is None:
+            found = self._found_token.setdefault(seen.uid, time.monotonic())
+            if time.monotonic() - found < _FOLLOWS_S:
                 return
+        self._found_token.pop(seen.uid, None)
         self._has_token.add(seen.uid)
 
     async def _in_the_way(self, seen: Seen, desired: Sequence[Object]) -> Finding | None:
