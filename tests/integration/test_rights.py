@@ -269,23 +269,17 @@ def _copy(found: Object, name: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def plane(control_plane: ControlPlane) -> ControlPlane:
-    """A control plane of our own with an audit log, and one node for the example."""
-    control_plane.cluster.add_nodes(
-        [
-            SimulatedNode(
-                f"rights-{number}",
-                labels={
-                    "cloud.google.com/gke-accelerator": "nvidia-l4",
-                    "cloud.google.com/gke-gpu": "true",
-                    "node.kubernetes.io/instance-type": "g2-standard-12",
-                },
-                allocatable={"nvidia.com/gpu": "1"},
-            )
-            for number in range(4)
-        ]
-    )
-    return control_plane
+def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A control plane of our own with an audit log, and nodes for the example."""
+    labels = {
+        "cloud.google.com/gke-accelerator": "nvidia-l4",
+        "cloud.google.com/gke-gpu": "true",
+        "node.kubernetes.io/instance-type": "g2-standard-12",
+    }
+    one = {"nvidia.com/gpu": "1"}
+    nodes = [SimulatedNode(f"rights-{i}", labels=labels, allocatable=one) for i in range(4)]
+    with control_plane.cluster.standing(nodes):
+        yield control_plane
 
 
 @contextmanager

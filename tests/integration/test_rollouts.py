@@ -277,7 +277,7 @@ def test_a_rollout_at_zero_wakes_nothing(model: Model) -> None:
     assert model.active != old
     until("the endpoint leads to it", lambda: model.leads_to == model.active)
     readies = [condition(it, "Ready") for it in models.states]
-    assert {(it["status"], it["reason"]) for it in readies} == {("True", "ScaledToZero")}
+    assert {(it["status"], it["reason"]) for it in readies} == {("True", "ScaledToZero")}, readies
     assert server(model) == []
     assert model.kuberay.ray.model(model.namespace, NAME)["requests"] == {}
 

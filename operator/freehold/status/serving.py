@@ -120,6 +120,8 @@ def _former_cluster_answers(outcome: Outcome, past: Past) -> Finding | None:
         return None
     if not (service.endpoints or outcome.running):
         return None
+    if _rests_at_zero(outcome):
+        return _sleeps(outcome, past)
     message = f"Cluster {service.active.name} answers until the new one takes over."
     return Finding(api.ANSWERS, message)
 

@@ -171,9 +171,7 @@ def test_ready_along_a_life_from_zero_through_an_upgrade() -> None:
         ("False", "PodsStarting"),
         ("False", "Deploying"),
         ("False", "NoServeEndpoints"),
-        ("True", "ScaledToZero"),
-        ("True", "Answers"),  # the former cluster, while the new one is built
-        ("True", "ScaledToZero"),
+        ("True", "ScaledToZero"),  # the former cluster too, while the new one is built
         ("False", "Suspended"),
         ("False", "Creating"),
     ]
