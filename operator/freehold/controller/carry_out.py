@@ -17,13 +17,7 @@ from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
-from freehold.kube.children import (
-    ForeignChild,
-    Written,
-    foreign_child,
-    is_owned,
-    write_child,
-)
+from freehold.kube.children import ForeignChild, Written, foreign_child, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
 from freehold.kube.resources import (

@@ -73,8 +73,7 @@ class Decider:
             seen: The model.
             serves: Whether it serves, so that its candidate stays.
         """
-        # a status of another release is no fault of the user's
-        model, faults = parse_object({**seen.model, "status": None})
+        model, faults = parse_object(seen.model)
         if not isinstance(model, ModelDeployment):
             return Decision(None, seen.newest, refused=refusal_of_faults(faults))
         parts = spec_parts(seen.model["spec"])
