@@ -9,8 +9,8 @@ MODELS := /var/tmp/freehold
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
-# a control plane for each; they mostly wait
-BESIDE := --numprocesses=3 --dist=loadfile
+# a control plane for each, and they mostly wait; on a cluster that is given, one after the other
+BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
 .PHONY: help setup demo test check unit integration kills live tools cluster cluster-down lock generate bench bench-operator clean
 
