@@ -46,11 +46,10 @@ class Models:
 
     def children(self, name: str) -> list[Object]:
         kinds = "rayservice,service,configmap,controllerrevision"
-        return self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")
+        return self.cluster.list(kinds, self.namespace, of(name))
 
     def revisions(self, name: str) -> list[Object]:
-        selector = f"freehold.dev/model={name}"
-        return self.cluster.list("controllerrevision", self.namespace, selector)
+        return self.cluster.list("controllerrevision", self.namespace, of(name))
 
     def ray_service(self, name: str) -> Object:
         found = self.cluster.get("rayservice", name, self.namespace)
@@ -61,8 +60,7 @@ class Models:
         return self.cluster.get("secret", f"{name}-ray-token", self.namespace) or {}
 
     def pods(self, name: str, role: str) -> list[Object]:
-        selector = f"freehold.dev/model={name},ray.io/node-type={role}"
-        return self.cluster.list("pod", self.namespace, selector)
+        return self.cluster.list("pod", self.namespace, f"{of(name)},ray.io/node-type={role}")
 
     def say_of(self, pod: Object, status: Object) -> None:
         """Write a part of a pod's status, as its kubelet does."""
@@ -86,10 +84,8 @@ class Models:
             name: The model.
             history: Whether there may be several revisions; one of them is returned.
         """
-        kinds = "rayservice,service,configmap,controllerrevision"
         uid = self.get(name)["metadata"]["uid"]
-        found = [*self.cluster.list(kinds, self.namespace, f"freehold.dev/model={name}")]
-        found.append(self.token(name))
+        found = [*self.children(name), self.token(name)]
         assert [owner_of(it) for it in found] == [uid] * len(found), [owner_of(it) for it in found]
         clusters = self.cluster.list("raycluster", self.namespace, OF_RAY_SERVICE + name)
         by_kind = {it["kind"]: it for it in [*found, *clusters]}
@@ -111,6 +107,11 @@ def assert_no_bug(operator: Operator) -> None:
     _, found, rest = operator.server.text.partition("a bug in Freehold")
     if found:
         raise AssertionError(found + rest[:4000])
+
+
+def of(name: str) -> str:
+    """Return the selector of a model's children and pods."""
+    return f"freehold.dev/model={name}"
 
 
 def owner_of(child: Object) -> str:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tests.integration.harness import objects_list
-from tests.integration.models import Models
+from tests.integration.models import Models, of
 from tests.integration.operator import example
 
 Object = dict[str, Any]
@@ -95,11 +95,6 @@ class Story:
 
     def _tell(self, what: str) -> None:
         self.told.append(what)
-
-
-def of(name: str) -> str:
-    """Return the selector of a model's children."""
-    return f"freehold.dev/model={name}"
 
 
 def model(name: str, spec: Object) -> Object:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.error import HTTPError
 
@@ -184,20 +185,19 @@ def accepted(models: Models, manifest: Object) -> bool:
     return done.returncode == 0
 
 
-def test_an_api_server_that_is_away_is_waited_for(
-    plane: ControlPlane, operator: Operator, serving: Models, name: str
+@pytest.mark.parametrize(
+    "silent",
+    [ControlPlane.api_server_stopped, ControlPlane.api_server_hanging],
+    ids=["away", "hangs"],
+)
+def test_an_api_server_that_does_not_answer_is_waited_for(
+    silent: Callable[[ControlPlane], AbstractContextManager[None]],
+    plane: ControlPlane,
+    operator: Operator,
+    serving: Models,
+    name: str,
 ) -> None:
-    with plane.api_server_stopped():
-        before = unanswered(operator)
-        until("it has met nobody", lambda: unanswered(operator) > before)
-        assert '"ok": true' in operator.get("/healthz")
-    goes_on(serving, name)
-
-
-def test_an_api_server_that_hangs_is_waited_for(
-    plane: ControlPlane, operator: Operator, serving: Models, name: str
-) -> None:
-    with plane.api_server_hanging():
+    with silent(plane):
         before = unanswered(operator)
         until("a request was given up", lambda: unanswered(operator) > before)
         assert '"ok": true' in operator.get("/healthz")

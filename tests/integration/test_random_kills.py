@@ -21,7 +21,7 @@ from tests.faulty_api import FaultyApi, Hang, HoldAnswer, Request
 from tests.installation.kuberay import KubeRay, running_kuberay
 from tests.integration.at_rest import comes_to_rest
 from tests.integration.harness import fresh_namespace
-from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, assert_same_spec
+from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, assert_same_spec, of
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -31,7 +31,7 @@ from tests.integration.operator import (
     until,
     wait_until_ready,
 )
-from tests.integration.random_story import NAMES, Story, manifests, of
+from tests.integration.random_story import NAMES, Story, manifests
 
 Object = dict[str, Any]
 KILLS = int(os.environ.get("FREEHOLD_KILLS", "30"))

@@ -201,9 +201,9 @@ class Writer:
 
         No hardware is asked for where somebody else's object has the name of a later child.
         """
-        kinds = [child["kind"] for child in desired]
         if (RAY_SERVICES.kind, seen.key.name) in seen.children:
             return None
+        kinds = [child["kind"] for child in desired]
         for child in desired[kinds.index(RAY_SERVICES.kind) + 1 :]:
             found = await foreign_child(self.client, child, seen.uid)
             if found is not None:

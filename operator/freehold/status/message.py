@@ -29,6 +29,11 @@ def full_stop(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
+def agreeing(number: int, one: str, more: str) -> str:
+    """Return the form of a verb that agrees with a number."""
+    return one if number == 1 else more
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """Return names with commas, the first few of them and how many more there are."""
     more = len(names) - most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.api import conditions as api
 from freehold.api.faults import counted
 from freehold.status.facts import Check, first_finding
+from freehold.status.message import agreeing
 from freehold.status.outcome import Engines, Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.placement import trouble_of, worker_pods
@@ -16,7 +17,7 @@ def scaled(outcome: Outcome, past: Past) -> Finding | None:
     """Return the finding of Scaled, or None where nothing new is known."""
     if not outcome.observed:
         return None
-    run = "runs" if outcome.running == 1 else "run"
+    run = agreeing(outcome.running, "runs", "run")
     message = f"{outcome.running} of {counted(desired_replicas(outcome, past), 'replica')} {run}."
     return first_finding(_CHECKS, outcome, past, Finding(api.AS_DESIRED, message))
 
@@ -69,7 +70,7 @@ def _too_few_run(outcome: Outcome, past: Past) -> Finding | None:
     wanted, running = desired_replicas(outcome, past), outcome.running
     if running >= wanted:
         return None
-    how = f"{running} of {counted(wanted, 'replica')} {'runs' if running == 1 else 'run'}"
+    how = f"{running} of {counted(wanted, 'replica')} {agreeing(running, 'runs', 'run')}"
     trouble = trouble_of(outcome.pods_of(outcome.serving_cluster))
     if trouble is not None:
         return Finding(trouble.reason, f"{how}. {trouble.message}")

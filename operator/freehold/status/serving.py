@@ -10,7 +10,7 @@ from freehold.api import conditions as api
 from freehold.api.conditions import REASONS
 from freehold.api.faults import counted
 from freehold.status.facts import Check, first_finding
-from freehold.status.message import full_stop, words_of
+from freehold.status.message import agreeing, full_stop, words_of
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.placed import placed
@@ -211,14 +211,11 @@ def _wakes(outcome: Outcome, past: Past) -> Finding | None:
     if engines is None or engines.running:
         return None
     slept = any(past.had(api.SERVING, it.name) for it in (api.SCALED_TO_ZERO, api.WAKING))
-    starting = f"{counted(engines.target, 'replica')} of {outcome.name} {_is(engines.target)}"
+    is_ = agreeing(engines.target, "is", "are")
+    starting = f"{counted(engines.target, 'replica')} of {outcome.name} {is_}"
     if outcome.replicas.minimum == 0 and slept:
         return Finding(api.WAKING, f"A request has come: {starting} starting.")
     return Finding(api.DEPLOYING, f"{starting} starting, none runs.")
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _has_answered(outcome: Outcome) -> bool:
@@ -261,7 +258,7 @@ def _answers(outcome: Outcome) -> Finding:
         return Finding(api.ANSWERS, f"{outcome.name} has answered a request.")
     running, wanted = outcome.running, outcome.engines.target
     of_all = f"{running} of {counted(max(running, wanted), 'replica')} of {outcome.name}"
-    message = f"{of_all} {'answers' if running == 1 else 'answer'}."
+    message = f"{of_all} {agreeing(running, 'answers', 'answer')}."
     return Finding(api.ANSWERS, message)
 
 
