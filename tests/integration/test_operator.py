@@ -241,6 +241,27 @@ def test_deletion_leaves_nothing_even_when_kuberay_is_gone(
         kuberay.server.start()
 
 
+def test_a_cluster_that_is_gone_serves_nothing_whatever_kuberay_has_said(
+    cluster: Cluster,
+    serving: dict[str, Any],
+    kuberay: KubeRay,
+    namespace: str,
+    kubectl: Kubectl,
+) -> None:
+    """KubeRay's status speaks of it until KubeRay has looked again."""
+    gone = child(cluster, "rayservice", namespace)["status"]["activeServiceStatus"]
+    kuberay.server.stop()
+    try:
+        kubectl("delete", "raycluster", gone["rayClusterName"])
+        wait_for_condition(cluster, namespace, NAME, "Placed", "False", "Creating")
+        wait_for_condition(cluster, namespace, NAME, "Ready", "False", "Creating")
+        said = child(cluster, "rayservice", namespace)["status"]["activeServiceStatus"]
+        assert said["rayClusterName"] == gone["rayClusterName"]
+    finally:
+        kuberay.server.start()
+    wait_for_condition(cluster, namespace, NAME, "Ready", "True")
+
+
 def wait_for_collector(cluster: Cluster, namespace: str) -> None:
     """Wait until the garbage collector follows RayServices: of new kinds it hears now and then.
 

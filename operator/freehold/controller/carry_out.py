@@ -232,13 +232,16 @@ class Writer:
         waits_for = ""
         config = service["spec"]["rayClusterConfig"]
         for cluster in seen.clusters:
-            if service["spec"].get("suspend") or cluster["metadata"].get("deletionTimestamp"):
+            if service["spec"].get("suspend"):
                 continue
-            name = cluster["metadata"]["name"]
+            name, ending = cluster["metadata"]["name"], cluster["metadata"].get("deletionTimestamp")
             if recreate and _is_another(seen, service, cluster):
-                uid = cluster["metadata"]["uid"]
-                await self.client.delete(RAY_CLUSTERS, seen.key.namespace, name, uid)
                 waits_for = name
+                if not ending:
+                    uid = cluster["metadata"]["uid"]
+                    await self.client.delete(RAY_CLUSTERS, seen.key.namespace, name, uid)
+                continue
+            if ending:
                 continue
             operations = ray_cluster_bounds_patch(config["workerGroupSpecs"], cluster)
             if operations:

@@ -40,6 +40,7 @@ from freehold.status.outcome import (
     Rollout,
 )
 from freehold.status.raw import count
+from freehold.status.ray_service_state import RayServiceState
 from freehold.status.serving import needs_probe, rolled_out
 from freehold.status.summarize import summarize
 
@@ -175,7 +176,7 @@ class Reconciler:
             outcome,
             observed=True,
             kuberay=RAY_SERVICES in self.kinds(),
-            ray_service=seen.ray_service,
+            ray_service=_standing(seen),
             ray_clusters=seen.ray_clusters,
             pods=seen.pods,
         )
@@ -223,6 +224,12 @@ class Reconciler:
         services = self.cache.of_model(RAY_SERVICES, key)
         waits = [await free_if_stuck(self.client, service, self.now()) for service in services]
         return _soonest(*waits)
+
+
+def _standing(seen: Seen) -> RayServiceState | None:
+    """Return the RayService with the clusters that are there, whatever its status says."""
+    there = {it.name for it in seen.ray_clusters if not it.deleting}
+    return seen.ray_service.standing(there) if seen.ray_service else None
 
 
 def _beginning(seen: Seen, known: Mapping[str, Any]) -> Outcome:

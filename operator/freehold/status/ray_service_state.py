@@ -5,8 +5,8 @@ Fields and reasons: KubeRay 1.7, ``ray-operator/apis/ray/v1/rayservice_types.go`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from freehold.status.raw import ConditionState, conditions, count, find, is_true, mapping, text
@@ -143,6 +143,20 @@ class RayServiceState:
             if item.reason == "ValidationFailed" and current:
                 return item.message or "KubeRay gives no reason"
         return None
+
+    def standing(self, clusters: Container[str]) -> RayServiceState:
+        """Return it without the clusters that are not there any more.
+
+        KubeRay's status speaks of a cluster that was deleted until KubeRay has looked again.
+
+        Args:
+            clusters: Names of the RayClusters that are to stay.
+        """
+        active, pending = (
+            it if it is not None and it.name in clusters else None
+            for it in (self.active, self.pending)
+        )
+        return replace(self, active=active, pending=pending)
 
     @property
     def timed_out(self) -> bool:

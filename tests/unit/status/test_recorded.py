@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ def test_beside_a_pending_cluster_nothing_is_told_of_the_one_that_serves() -> No
     assert service.upgrading and service.active is not None and service.pending is not None
     assert service.active.applications == () and service.endpoints == 1
     assert [app.status for app in service.pending.applications] == ["DEPLOYING"]
+
+
+def test_a_cluster_that_is_not_there_any_more_neither_serves_nor_takes_over() -> None:
+    service = the_service(SCALES, 345)
+    assert service.active is not None and service.pending is not None
+    old, new = service.active.name, service.pending.name
+    assert service.standing({old, new}) == service
+    assert service.standing({new}) == replace(service, active=None)
+    assert service.standing({old}) == replace(service, pending=None)
 
 
 def test_suspension_is_read() -> None:
