@@ -106,6 +106,9 @@ def test_a_model_may_come_before_its_class_and_before_kuberay(
     assert "our-l4" in models.wait("early", "Ready", "False", "UnknownAccelerator")["message"]
     plane.cluster.apply(OUR_L4)
     models.wait("early", "Ready", "False", "KubeRayMissing")
+    # who may connect is settled before KubeRay can make a pod
+    policies = models.cluster.list("networkpolicy", models.namespace, of("early"))
+    assert [it["metadata"]["name"] for it in policies] == ["early-head", "early-pods"]
     assert '"ok": true' in operator.get("/readyz")
     plane.cluster.apply_crds(kuberay_crds())
     models.wait("early", "Ready", "True")
