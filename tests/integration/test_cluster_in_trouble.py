@@ -17,7 +17,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay
 from tests.integration.harness import ROOT, fresh_namespace
-from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, owner_of
+from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, of, owner_of
 from tests.integration.operator import (
     RACK,
     Operator,

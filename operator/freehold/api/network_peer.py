@@ -41,7 +41,7 @@ class NetworkPeer(ApiModel):
         Rule(
             "",
             "podSelector, namespaceSelector or both; or ipBlock alone",
-            "has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",
+            "",  # no kind has it
             lambda p: (
                 (p.ip_block is not None)
                 != (p.pod_selector is not None or p.namespace_selector is not None)
