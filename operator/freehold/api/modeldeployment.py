@@ -277,7 +277,8 @@ class AllowedNamespaces(ApiModel):
         alias="from", description="Same: the object's own namespace. Selector: by label."
     )
     selector: LabelSelector | None = Field(
-        default=None, description="Labels of the allowed namespaces."
+        default=None,
+        description="Labels of the allowed namespaces; the object's own is one where it has them.",
     )
 
 
