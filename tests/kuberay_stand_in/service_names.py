@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class ServiceNames(AbstractResolver):
             return await self._usual.resolve(host, port, family)
         address = self._head_address(found["namespace"], found["cluster"])
         if not address:
-            raise OSError(f"{host}: the head has no address yet")
+            raise OSError(errno.EHOSTUNREACH, f"{host}: the head has no address yet")
         return [
             ResolveResult(
                 hostname=host,
