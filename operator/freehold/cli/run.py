@@ -343,13 +343,13 @@ def _ray_cpus(models: tuple[Served, ...]) -> int:
 
 
 def _open_to_all(options: RunOptions) -> str:
-    """Return who may use the models, with a key that nobody could know otherwise."""
-    told = f"--host {options.host}: whoever reaches this machine on port {options.port}"
+    """Return who may use the models, and with which key, where nobody could know it otherwise."""
+    told = f"--host {options.host}: whoever reaches this machine"
     if options.key is None:
-        return f"{told} can use the models, since spec.endpoint.authentication is None"
+        return f"{told} can use the models on port {options.port}, since they ask for no key"
     if not options.key.generated:
-        return f"{told} needs the key of {KEY_VARIABLE}"
+        return f"{told} needs the key of {KEY_VARIABLE} on port {options.port}"
     return (
-        f"{told} needs a key. It was made for this run; set {KEY_VARIABLE} to have the same one "
-        f"again:\n\n  export {KEY_VARIABLE}={options.key.value}\n"
+        f"{told} needs a key on port {options.port}. This one is made for this run alone; set "
+        f"{KEY_VARIABLE} to have one that stays:\n\n  export {KEY_VARIABLE}={options.key.value}\n"
     )
