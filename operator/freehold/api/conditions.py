@@ -244,6 +244,14 @@ CHILD_REFUSED = _user(
     "The API server refused a child: an admission policy, a quota or the schema.",
     "Read the refusal in the message; change the spec, or ask who keeps the policy.",
 )
+API_KEYS_MISSING = _user(
+    "APIKeysMissing",
+    (PLACED,),
+    "The Secret that spec.endpoint.authentication.secretRef names is not there; pods would wait "
+    "for it, so none are asked for. What runs goes on with the keys that it has.",
+    "Make the Secret, each entry a key (`kubectl create secret generic NAME "
+    "--from-literal=first=KEY`), or leave out secretRef, for a key that is made.",
+)
 RAY_SERVICE_INVALID = _user(
     "RayServiceInvalid",
     (PLACED,),

@@ -29,6 +29,11 @@ FIELD_MANAGER = "freehold"
 STATUS_FIELD_MANAGER = "freehold-status"
 
 
+def generated_key_secret_name(model_name: str) -> str:
+    """Return the Secret with the key that is made for a model whose user names no Secret."""
+    return f"{model_name}-api-key"
+
+
 def child_labels(model_name: str) -> dict[str, str]:
     """Return the labels of every object that a model owns."""
     return {MODEL_LABEL: model_name, MANAGED_BY_LABEL: MANAGED_BY}

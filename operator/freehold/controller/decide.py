@@ -117,6 +117,7 @@ class Decider:
             namespace=seen.key.namespace,
             archive=self.archive,
             commit=await self.commits.commit_of(model.spec.model),
+            uid=seen.uid,
         )
         return refusal_of_faults([frozen]) if isinstance(frozen, Fault) else frozen
 

@@ -25,6 +25,7 @@ from freehold.controller.probes import Probes
 from freehold.controller.queue import Key, PassQueue
 from freehold.controller.reconcile import Next, Reconciler
 from freehold.controller.report import Reporter
+from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.controller.served_names import ServedNames
 from freehold.controller.until_stopped import Stopped, until_stopped
 from freehold.controller.world import World
@@ -95,7 +96,7 @@ class Operator:
             client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), self._names),
-            writer=Writer(client, self._cache, key),
+            writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), key),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,

@@ -9,6 +9,7 @@ import yaml
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
+from freehold.render.api_keys import token_secret_name
 from freehold.render.endpoint_service import endpoint_service
 from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
@@ -31,7 +32,13 @@ def model_serve_config(
 
 
 def canonical_objects(
-    model: ModelDeployment, plan: Plan, namespace: str, archive: bytes, commit: str | None = None
+    model: ModelDeployment,
+    plan: Plan,
+    namespace: str,
+    archive: bytes,
+    *,
+    commit: str | None = None,
+    uid: str | None = None,
 ) -> list[dict[str, Any]] | Fault:
     """Return the objects as they are frozen: with one replica, led to by any cluster.
 
@@ -41,6 +48,7 @@ def canonical_objects(
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
         commit: What the model's revision means; None to leave that to the engine.
+        uid: The model's uid; None for objects to look at.
 
     Returns:
         ConfigMap, RayService and Service, or what keeps them from being rendered.
@@ -48,7 +56,8 @@ def canonical_objects(
     one = canonical_model(model)
     text = to_yaml(model_serve_config(one, plan, commit))
     config_map = serving_config_map(model.name, namespace, archive)
-    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"])
+    tokens = token_secret_name(model.name, uid)
+    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"], tokens)
     if isinstance(service, Fault):
         return service
     return [config_map, service, endpoint_service(model.name, namespace)]

@@ -114,6 +114,7 @@ def frozen_of(
     namespace: str,
     archive: bytes,
     commit: str | None = None,
+    uid: str | None = None,
 ) -> Frozen | Fault:
     """Return what a rollout of this plan freezes, or what keeps it from being rendered.
 
@@ -125,8 +126,9 @@ def frozen_of(
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
         commit: What the model's revision means; None to leave that to the engine.
+        uid: The model's uid; None for objects to look at.
     """
-    objects = canonical_objects(model, plan, namespace, archive, commit)
+    objects = canonical_objects(model, plan, namespace, archive, commit=commit, uid=uid)
     if isinstance(objects, Fault):
         return objects
     return Frozen(

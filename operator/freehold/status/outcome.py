@@ -130,7 +130,8 @@ class Outcome:
         rollout: The change that is under way or held back; None when all is as wanted.
         observed: Whether the cluster was looked at: the fields below say what is there.
         kuberay: Whether the cluster knows RayService.
-        child_refusal: ChildNotOurs or ChildRefused; None when children could be written.
+        child_refusal: ChildNotOurs, ChildRefused or APIKeysMissing; None when children could be
+            written.
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.

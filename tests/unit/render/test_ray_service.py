@@ -32,6 +32,10 @@ from freehold.render.ray_service import ray_service
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.weights_location import weights_location
 
+ASKS = {
+    "FREEHOLD_AUTHENTICATION": "APIKey",
+    "FREEHOLD_API_KEYS": "/var/run/freehold/api-keys",
+}
 SEARCH_PATH = {"PYTHONPATH": "/opt/freehold/serving.zip"}
 LLAMA = {"source": "hf://meta-llama/Llama-3.1-8B-Instruct", "contextLength": 8192}
 CPU_IMAGE = {"images": [{"accelerator": "cpu", "image": "registry.example/ray:1"}]}
@@ -74,7 +78,7 @@ def test_the_object_bears_the_models_name_and_our_labels_alone() -> None:
 
 def test_the_serve_config_inside_is_the_one_that_was_given() -> None:
     item = planned()
-    service = ray_service(*item, "a: 1\n", NAMESPACE, "code")
+    service = ray_service(*item, "a: 1\n", NAMESPACE, "code", "tokens")
     assert isinstance(service, dict)
     assert service["spec"]["serveConfigV2"] == "a: 1\n"
 
@@ -120,7 +124,7 @@ def test_the_cluster_says_what_must_not_be_left_to_defaults() -> None:
     assert cluster["rayVersion"] == "2.60.0"
     assert cluster["enableInTreeAutoscaling"] is True
     assert cluster["autoscalerOptions"] == {"version": "v2", "idleTimeoutSeconds": 60}
-    assert cluster["authOptions"] == {"mode": "token", "secretName": "llama-ray-token"}
+    assert cluster["authOptions"] == {"mode": "token", "secretName": "llama-tokens"}
 
 
 def test_only_replica_counts_differ_when_only_bounds_do() -> None:
@@ -164,7 +168,8 @@ def test_head_and_workers_run_the_same_image_and_the_same_request_path() -> None
     worker = container_of(item)
     assert head["image"] == worker["image"] == "rayproject/ray-llm:2.60.0-py312-cu130"
     expected = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
-    assert environment(head) == environment(worker) == expected
+    assert environment(head) == expected
+    assert environment(worker) == expected | ASKS
 
 
 def test_the_service_account_is_the_workers_not_the_heads() -> None:
@@ -265,9 +270,9 @@ def test_a_cpu_pod_asks_for_the_memory_that_the_plan_gives_its_workers() -> None
 
 def test_shared_memory_is_memory_and_bounded() -> None:
     item = two_nodes()
-    (volume, _) = worker_of(item)["volumes"]
+    (volume, *_) = worker_of(item)["volumes"]
     assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "10Gi"}
-    (mount, _) = container_of(item)["volumeMounts"]
+    (mount, *_) = container_of(item)["volumeMounts"]
     assert (mount["name"], mount["mountPath"]) == (volume["name"], "/dev/shm")
 
 
@@ -362,7 +367,7 @@ def test_overlays_reach_the_templates_that_they_are_for() -> None:
     container = container_of(item)
     assert container["resources"]["requests"]["cpu"] == "9"
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
-    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
+    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH | ASKS
 
 
 def test_an_overlay_that_asks_for_less_leaves_ray_its_cpus() -> None:

@@ -245,6 +245,19 @@ STARTING = [
         "Failed",
     ),
     Situation(
+        "the Secret with the user's keys is not there",
+        replace(FRESH, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        ("False", api.API_KEYS_MISSING),
+        "Failed",
+    ),
+    Situation(
+        "the Secret with the keys of a model that serves was taken away",
+        replace(SERVES, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        ("False", api.API_KEYS_MISSING),
+        "Failed",
+        facts=(api.ANSWERS,),
+    ),
+    Situation(
         "an admission policy refuses the child",
         replace(FRESH, child_refusal=Finding(api.CHILD_REFUSED, "denied")),
         ("False", api.CHILD_REFUSED),
