@@ -25,6 +25,7 @@ from freehold.kube.client import Object
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.rollout import Keep, Rescale, Return, RollOut, SpecParts, decide, spec_parts
 from freehold.render.revision import Frozen, Revision, freeze, frozen_of, rescaled
+from freehold.render.source_pin import SourcePin
 from freehold.serving_archive import serving_archive
 from freehold.status.outcome import Finding
 from freehold.status.plan_status import plan_status
@@ -116,7 +117,7 @@ class Decider:
             plan_status(plan).model_dump(mode="json", by_alias=True, exclude_none=True),
             namespace=seen.key.namespace,
             archive=self.archive,
-            commit=await self.commits.commit_of(model.spec.model),
+            pin=SourcePin(await self.commits.commit_of(model.spec.model)),
         )
         return refusal_of_faults([frozen]) if isinstance(frozen, Fault) else frozen
 

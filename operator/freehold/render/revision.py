@@ -10,6 +10,7 @@ the keys in another order, and the text would be another one.
       spec: {rollout, scaling}     parts of the spec as the user wrote them (plan/rollout.py)
       plan                         status.plan
       modelCommit                  what the model's revision meant; absent where nobody looked
+      modelDigest                  digest of the source's files; absent where nobody looked
       maxNumSeqs                   sequences that a replica runs at once
       podsPerReplica
       servingDigest                SHA-256 of the archive with the code inside Ray
@@ -35,6 +36,7 @@ from freehold.render.objects import canonical_objects
 from freehold.render.scaling import Pace, autoscaling_config
 from freehold.render.serve_config import server_deployment_name
 from freehold.render.serving_config_map import archive_digest
+from freehold.render.source_pin import UNPINNED, SourcePin
 
 KIND = "ControllerRevision"
 _API_VERSION = "apps/v1"
@@ -52,6 +54,7 @@ class Frozen:
         parts: The spec's parts at that time.
         plan: Its ``status.plan``.
         model_commit: What the model's revision meant; None where nobody looked.
+        model_digest: Digest of the source's files; None where nobody looked.
         max_num_seqs: Sequences that a replica runs at once.
         pods_per_replica: Pods of one replica.
         serving_digest: SHA-256 of the archive with the code inside Ray.
@@ -62,6 +65,7 @@ class Frozen:
     parts: SpecParts
     plan: Mapping[str, Any]
     model_commit: str | None
+    model_digest: str | None
     max_num_seqs: int
     pods_per_replica: int
     serving_digest: str
@@ -113,7 +117,7 @@ def frozen_of(
     *,
     namespace: str,
     archive: bytes,
-    commit: str | None = None,
+    pin: SourcePin = UNPINNED,
 ) -> Frozen | Fault:
     """Return what a rollout of this plan freezes, or what keeps it from being rendered.
 
@@ -124,15 +128,16 @@ def frozen_of(
         plan_status: The plan as ``status.plan`` shows it.
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
-        commit: What the model's revision means; None to leave that to the engine.
+        pin: What the model's source is held to.
     """
-    objects = canonical_objects(model, plan, namespace, archive, commit)
+    objects = canonical_objects(model, plan, namespace, archive, pin)
     if isinstance(objects, Fault):
         return objects
     return Frozen(
         parts=parts,
         plan=plan_status,
-        model_commit=commit,
+        model_commit=pin.commit,
+        model_digest=pin.digest,
         max_num_seqs=plan.max_num_seqs,
         pods_per_replica=plan.layout.nodes,
         serving_digest=archive_digest(archive),
@@ -261,6 +266,7 @@ def _data(frozen: Frozen) -> dict[str, Any]:
         "spec": {"rollout": frozen.parts.rollout, "scaling": frozen.parts.scaling},
         "plan": frozen.plan,
         "modelCommit": frozen.model_commit,
+        "modelDigest": frozen.model_digest,
         "maxNumSeqs": frozen.max_num_seqs,
         "podsPerReplica": frozen.pods_per_replica,
         "servingDigest": frozen.serving_digest,
@@ -275,6 +281,7 @@ def _frozen(data: Mapping[str, Any]) -> Frozen:
         parts=SpecParts(data["spec"]["rollout"], data["spec"]["scaling"]),
         plan=data["plan"],
         model_commit=data.get("modelCommit"),
+        model_digest=data.get("modelDigest"),
         max_num_seqs=data["maxNumSeqs"],
         pods_per_replica=data["podsPerReplica"],
         serving_digest=data["servingDigest"],

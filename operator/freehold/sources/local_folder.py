@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Fault, counted
 from freehold.api.scalars import GIB
+from freehold.serving.weights import LocalFiles, missing_part
 from freehold.sources.config_json import describe, with_quantization
+from freehold.sources.least_weights import least_bytes
 from freehold.sources.weight_files import (
     CONFIG,
     INDEX,
@@ -19,7 +22,6 @@ from freehold.sources.weight_files import (
     read_object,
     weight_files,
 )
-from freehold.sources.whole_weights import least_bytes, missing_part
 
 _SOURCE = "spec.model.source"
 _POINTER = b"version https://git-lfs"
@@ -89,7 +91,8 @@ def _whole_files(folder: Path) -> WeightFiles | Fault:
     if broken:
         return _broken_files(folder, broken, len(files.names))
     for name in files.names:
-        lacks = missing_part(folder / name)
+        size = (folder / name).stat().st_size
+        lacks = missing_part(size, partial(LocalFiles(folder).read, name))
         if lacks is not None:
             return _incomplete(f"{folder / name} {lacks}", "a safetensors file that is whole")
     return files
