@@ -31,7 +31,7 @@ _LARGEST_HEADER = 100_000_000
 _LENGTH_BYTES = 8
 # Most headers are shorter: what is far away is asked for once.
 _FIRST_READ = 256 << 10
-_SHOWN_DIGITS = 12
+_SHOWN_DIGITS = 8
 _SHOWN_NAMES = 3
 
 
@@ -46,7 +46,7 @@ class Files(Protocol):
         """Return the bytes of every file by its name, without those in folders below."""
 
     def read(self, name: str, length: int) -> bytes:
-        """Return so many bytes from a file's beginning, or all that there are."""
+        """Return so many bytes from a file's beginning; it has as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _named(files: Files, sizes: Mapping[str, int]) -> set[str]:
     """Return the files that the index names; none where there is no index."""
     if INDEX not in sizes:
         return set()
-    found = _object(files.read(INDEX, _LARGEST_WHOLE))
+    found = _object(files.read(INDEX, sizes[INDEX]))
     names = found.get("weight_map") if found else None
     if not isinstance(names, dict):
         raise WeightsError(f"{INDEX} holds no weight_map. Copy the model there again")
