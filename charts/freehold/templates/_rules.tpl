@@ -31,7 +31,7 @@ none: what is in them follows from the installation's key, and others' it hands 
   verbs: [create]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, create, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -76,6 +76,16 @@ from freehold.kube.lease import new_identity
     help="Registry that the built-in classes' images come from, in place of their own.",
 )
 @click.option(
+    "--describe-image",
+    help="The operator's own image: pods with it read the sources of models, with the models' own "
+    "accounts and credentials. Without it only public hubs can be read, by the operator itself.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Ask no hub from here: pods read public models, too. Needs --describe-image.",
+)
+@click.option(
     "--log-format", type=click.Choice(logs.LOG_FORMATS), default="text", show_default=True
 )
 def operator(
@@ -89,6 +99,8 @@ def operator(
     workers: int,
     relist_interval: float,
     image_registry: str | None,
+    describe_image: str | None,
+    offline: bool,
     log_format: Literal["json", "text"],
 ) -> None:
     """Look after the ModelDeployments of a cluster."""
@@ -97,10 +109,20 @@ def operator(
             "where is the lease? Give --lease-namespace, or --no-leader-election where no other "
             "operator can run."
         )
+    if offline and describe_image is None:
+        raise click.UsageError("--offline needs --describe-image: somebody must read the sources.")
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
     process = Process(
-        settings=Settings(namespaces, workers, relist_interval, image_registry, instance=identity),
+        settings=Settings(
+            namespaces,
+            workers,
+            relist_interval,
+            image_registry,
+            describe_image,
+            offline,
+            identity,
+        ),
         key_file=install_key_file,
         key_secret=install_key_secret,
         lease_namespace=None if no_leader_election else lease_namespace,

@@ -140,9 +140,14 @@ def _described(
         return found if isinstance(found, tuple) else Described(found, f"{location}/config.json")
     if scheme == "hf":
         return _from_hub(location, model.revision, catalog, offline)
+    return (cannot_be_read(scheme),)
+
+
+def cannot_be_read(scheme: str) -> Fault:
+    """Return the fault of a source that is not read where it is planned."""
     allowed = "a source that can be read from here (hf://, file://), or spec.model.architecture"
     hint = "Describe the model under spec.model.architecture; its config.json has the numbers."
-    return (Fault(_SOURCE, f"a {scheme}:// source, which planning cannot read", allowed, hint),)
+    return Fault(_SOURCE, f"a {scheme}:// source, which planning cannot read", allowed, hint)
 
 
 def _from_hub(

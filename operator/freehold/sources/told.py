@@ -37,6 +37,8 @@ _PATHS = ("spec.model.source", "spec.model.revision")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FILE = re.compile(r"([^\x00-\x20\x7f/]{1,255}) ([0-9a-f]{8})")
+# What is wrong with the manifest itself is not for a pod to say.
+_CAUSES = {it.name: it for it in (Cause.MODEL, Cause.ACCESS, Cause.UNREACHABLE)}
 _MOST_FILES_BYTES = 1 << 20
 _MOST_FAULTS = 8
 _MOST_WORDS = 400
@@ -171,7 +173,7 @@ def _faults(data: Any) -> Iterable[Fault]:
             raise NotTold("one of its faults is none")
         if not all(isinstance(it, str) and len(it) <= _MOST_WORDS for it in item.values()):
             raise NotTold("one of its faults is none")
-        if item["path"] not in _PATHS or item["cause"] not in Cause.__members__:
+        if item["path"] not in _PATHS or item["cause"] not in _CAUSES:
             raise NotTold("one of its faults is none")
-        cause = Cause[item["cause"]]
-        yield Fault(item["path"], item["found"], item["allowed"], item["hint"], cause=cause)
+        words = (item["path"], item["found"], item["allowed"], item["hint"])
+        yield Fault(*words, cause=_CAUSES[item["cause"]])

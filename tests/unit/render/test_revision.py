@@ -147,7 +147,7 @@ def test_what_was_frozen_comes_back_from_the_api_server(case: str) -> None:
     frozen = frozen_for(item, commit="0e9e39f")
     found = read(stored(raw_of(frozen, model.name, 3)))
     assert (found.model, found.number) == (model.name, 3)
-    assert found.frozen.model_commit == "0e9e39f"
+    assert found.frozen.pin.commit == "0e9e39f"
     assert found.frozen.max_num_seqs == plan.max_num_seqs
     assert found.frozen.pods_per_replica == plan.layout.nodes
     assert found.frozen.plan == canonical(plan_status(plan).to_dict())
@@ -194,7 +194,7 @@ def test_the_files_of_the_rollout_are_what_each_node_is_to_find() -> None:
 
     frozen = frozen_for((model, plan), None, **pin)
     found = read(stored(raw_of(frozen, model.name)))
-    assert found.frozen.model_digest == pin["digest"]
+    assert found.frozen.pin == SourcePin(None, **pin)
     assert check_in(found.frozen) == {"callback_class": WEIGHTS_CHECK, "callback_kwargs": pin}
     assert list(check_in(frozen)["callback_kwargs"]["files"]) == [
         "config.json",
