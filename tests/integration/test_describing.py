@@ -14,6 +14,7 @@ import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay
+from tests.integration.describe_pods import end_describing
 from tests.integration.one_model import Model
 from tests.integration.operator import RACK, Operator, start_operator, until
 
@@ -88,25 +89,7 @@ def describing(model: Model, *former: str) -> Object:
 
 
 def end(model: Model, pod: Object, message: str, code: int = 0, reason: str = "") -> None:
-    """Write what a kubelet writes when the pod has ended."""
-    ended = {
-        "exitCode": code,
-        "reason": reason or ("Error" if code else "Completed"),
-        "message": message,
-        "finishedAt": "2030-01-01T00:00:00Z",
-    }
-    container = {
-        "name": "describe",
-        "image": IMAGE,
-        "imageID": "",
-        "ready": False,
-        "restartCount": 0,
-        "state": {"terminated": ended},
-    }
-    status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
-    patch = json.dumps({"status": status})
-    name = pod["metadata"]["name"]
-    model.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"-p={patch}")
+    end_describing(model.cluster, pod, message, code, reason)
 
 
 def no_pods(model: Model) -> None:

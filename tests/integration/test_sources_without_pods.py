@@ -18,4 +18,5 @@ def test_its_own_files_are_never_read_for_a_tenant(
     source = {"model": {"source": f"file://{processes.folder}"}}
     model.apply(example("gemma-3-270m", **source) | {"metadata": {"name": model.name}})
     model.wait("Planned", "False", "UnknownModel")
-    assert "found a file:// source, which planning cannot read" in model.told("Planned")
+    told = "found a file:// source, which planning cannot read; allowed: a source that can be read"
+    assert f"{told} from here (hf://), or" in model.told("Planned")

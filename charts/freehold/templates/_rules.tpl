@@ -31,7 +31,7 @@ none: what is in them follows from the installation's key, and others' it hands 
   verbs: [create]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, create, delete]
+  verbs: [list, watch{{ if .Values.sourcePods }}, create, delete{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

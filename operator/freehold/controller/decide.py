@@ -161,7 +161,7 @@ class Decider:
             known = _is_known(model, self.world)
             return await self.describer.look(model, seen, pin_only=known)
         if scheme != "hf" and model.spec.model.architecture is None:
-            return refusal_of_faults([cannot_be_read(scheme)])
+            return refusal_of_faults([cannot_be_read(scheme, "hf://")])
         return Told()
 
     async def _plan(

@@ -143,11 +143,12 @@ def _described(
     return (cannot_be_read(scheme),)
 
 
-def cannot_be_read(scheme: str) -> Fault:
-    """Return the fault of a source that is not read where it is planned."""
-    allowed = "a source that can be read from here (hf://, file://), or spec.model.architecture"
+def cannot_be_read(scheme: str, readable: str = "hf://, file://") -> Fault:
+    """Return the fault of a source that is not read where it is planned; these can be."""
+    found = f"a {scheme}:// source, which planning cannot read"
+    allowed = f"a source that can be read from here ({readable}), or spec.model.architecture"
     hint = "Describe the model under spec.model.architecture; its config.json has the numbers."
-    return Fault(_SOURCE, f"a {scheme}:// source, which planning cannot read", allowed, hint)
+    return Fault(_SOURCE, found, allowed, hint, cause=Cause.MODEL)
 
 
 def _from_hub(
