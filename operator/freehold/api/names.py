@@ -13,6 +13,9 @@ OPERATOR = f"{GROUP}/operator"
 
 # On every child and pod of a model: the model's name.
 MODEL_LABEL = f"{GROUP}/model"
+# On a pod of a model that runs no engine: what it is there for.
+TASK_LABEL = f"{GROUP}/task"
+DESCRIBE_TASK = "describe"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "freehold"
 # On a ModelDeployment: "true" keeps the operator from writing any of its children.

@@ -119,10 +119,11 @@ class Reconciler:
     async def _told(self, seen: Seen, outcome: Outcome) -> Next:
         """Tell what a pass has learned, and return when another one is due."""
         wait = await self._report(seen, outcome)
+        again = outcome.look_again
         if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
-            return Next(failed=True)
+            return Next(again, failed=again is None)
         stuck = await self._free(seen.key) if outcome.deleting else None
-        return Next(_soonest(wait, stuck, _look_again(outcome)))
+        return Next(_soonest(wait, stuck, again, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
@@ -135,6 +136,8 @@ class Reconciler:
             return await self._observed(seen, outcome, None)
         decision = await self.decider.decide(seen, serves=_serves(self.reporter.known(seen)))
         outcome = _with_decision(outcome, decision, seen)
+        if decision.refused is None and decision.new is None:
+            await self.decider.describer.clear(seen)
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
         first = _first(seen, outcome, decision.revision, self.reporter.known(seen))
@@ -266,7 +269,9 @@ def _beginning(seen: Seen, known: Mapping[str, Any]) -> Outcome:
 def _with_decision(outcome: Outcome, decision: Decision, seen: Seen) -> Outcome:
     """Add what was decided."""
     model, revision = decision.model, decision.revision
-    outcome = replace(outcome, assessed=True, refusal=decision.refused)
+    outcome = replace(
+        outcome, assessed=True, refusal=decision.refused, look_again=decision.look_again
+    )
     if model is not None:
         numbers = numbers_of(model.spec)
         outcome = replace(

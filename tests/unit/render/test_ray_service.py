@@ -60,6 +60,16 @@ def with_architecture(source: str, **spec: Any) -> Planned:
     return planned(model={"source": source, "architecture": architecture, **spec})
 
 
+def mount_of(item: Planned, volume: dict[str, Any]) -> dict[str, Any]:
+    """Return where Ray's container of the workers has a volume."""
+    (mount,) = [it for it in container_of(item)["volumeMounts"] if it["name"] == volume["name"]]
+    return dict(mount)
+
+
+def source_of(item: Planned) -> str:
+    return str(llm_of(item)["model_loading_config"]["model_source"])
+
+
 # --- The object and the cluster --------------------------------------------------------------
 
 
@@ -291,13 +301,80 @@ def test_a_claim_is_mounted_read_only_where_the_engine_looks() -> None:
     assert "." not in claim["name"]
 
 
+def test_a_folder_of_the_nodes_is_mounted_read_only_at_its_own_path() -> None:
+    item = with_architecture("file:///srv/models/llama%208b/", contextLength=8192)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "hostPath" in it]
+    # of the type Directory: a node without it keeps the pod from starting, and says so
+    assert volume["hostPath"] == {"path": "/srv/models/llama 8b", "type": "Directory"}
+    assert mount_of(item, volume) == {
+        "name": volume["name"],
+        "mountPath": "/srv/models/llama 8b",
+        "readOnly": True,
+    }
+    assert source_of(item) == "/srv/models/llama 8b"
+    assert "hostPath" not in json.dumps(head_of(item))
+
+
+def test_an_images_files_are_mounted_by_the_kubelet() -> None:
+    digest = f"sha256:{'0' * 64}"
+    reference = f"registry.example:5000/models/llama:1@{digest}"
+    credentials = {"secretRef": {"name": "registry-login"}}
+    item = with_architecture(f"oci://{reference}", contextLength=8192, credentials=credentials)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "image" in it]
+    assert volume["image"] == {"reference": reference}
+    assert mount_of(item, volume)["readOnly"] is True
+    assert mount_of(item, volume)["mountPath"] == source_of(item)
+    assert worker_of(item)["imagePullSecrets"] == [{"name": "registry-login"}]
+    assert "envFrom" not in container_of(item)
+
+
+def test_a_bucket_is_what_ray_mirrors() -> None:
+    for source in ("s3://bucket/llama", "gs://bucket/llama"):
+        assert source_of(with_architecture(source, contextLength=8192)) == source
+    # Ray takes an Azure account by its host alone
+    told = {"abfss://models@account/llama", "abfss://models@account.dfs.core.windows.net/llama"}
+    assert {source_of(with_architecture(it, contextLength=8192)) for it in told} == {
+        "abfss://models@account.dfs.core.windows.net/llama"
+    }
+
+
+def test_googles_key_is_a_file_since_its_libraries_read_no_variable() -> None:
+    credentials = {"secretRef": {"name": "gcs"}}
+    item = with_architecture("gs://bucket/llama", contextLength=8192, credentials=credentials)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "secret" in it]
+    items = [{"key": "credentials.json", "path": "credentials.json"}]
+    assert volume["secret"] == {"secretName": "gcs", "items": items}
+    file = environment(container_of(item))["GOOGLE_APPLICATION_CREDENTIALS"]
+    assert file == f"{mount_of(item, volume)['mountPath']}/credentials.json"
+    assert mount_of(item, volume)["readOnly"] is True
+
+
+def test_azures_webhook_is_told_of_pods_with_an_account_and_no_keys() -> None:
+    label = "azure.workload.identity/use"
+    source = "abfss://models@account/llama"
+    text = {"source": source, "architecture": planned()[1].model.to_dict()}
+    by_account = planned(model={**text, "contextLength": 8192}, serviceAccountName="models")
+    assert group_of(by_account)["template"]["metadata"]["labels"][label] == "true"
+    secret = {"credentials": {"secretRef": {"name": "keys"}}, "contextLength": 8192}
+    by_keys = planned(model={**text, **secret}, serviceAccountName="models")
+    assert label not in group_of(by_keys)["template"]["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("scheme", ["hf", "s3", "gs", "abfss", "oci"])
+def test_no_secret_is_named_in_the_serve_config_or_on_the_head(scheme: str) -> None:
+    credentials = {"secretRef": {"name": "the-secret"}}
+    source = f"{scheme}://models@account/llama"
+    item = with_architecture(source, contextLength=8192, credentials=credentials)
+    assert "the-secret" in json.dumps(worker_of(item))
+    assert "the-secret" not in json.dumps(head_of(item))
+    assert "the-secret" not in service_of(item)["spec"]["serveConfigV2"]
+
+
 def test_a_hubs_token_is_a_reference_of_the_workers() -> None:
     item = planned(model=LLAMA | {"credentials": {"secretRef": {"name": "the-secret"}}})
     (entry,) = (it for it in container_of(item)["env"] if it["name"] == "HF_TOKEN")
     reference = {"name": "the-secret", "key": "HF_TOKEN", "optional": False}
     assert entry == {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}}
-    assert "the-secret" not in json.dumps(head_of(item))
-    assert "the-secret" not in service_of(item)["spec"]["serveConfigV2"]
     assert "HF_TOKEN" not in json.dumps(service_of(planned()))
 
 

@@ -227,6 +227,21 @@ REFUSALS = [
 ]
 STARTING = [
     Situation(
+        "a pod reads the source",
+        refused(api.DESCRIBING_MODEL, "The pod chat-describe-1 reads s3://models/chat."),
+        ("False", api.DESCRIBING_MODEL),
+        "InProgress",
+    ),
+    Situation(
+        "the pod that reads the source has been failing for an hour",
+        refused(api.DESCRIBE_FAILED),
+        ("False", api.DESCRIBE_FAILED),
+        "Failed",
+        old=status_of(refused(api.DESCRIBE_FAILED)),
+        now=LATER,
+        why=api.PROGRESS_DEADLINE_EXCEEDED,
+    ),
+    Situation(
         "the source does not answer",
         refused(api.SOURCE_UNREACHABLE),
         ("False", api.SOURCE_UNREACHABLE),
