@@ -214,6 +214,7 @@ class Reconciler:
         """Help along what a deleted model has left behind."""
         self.reporter.forget(key)
         self.observer.forget(key)
+        self.decider.describer.forget(key)
         try:
             return Next(await self._free(key))
         except NotLeading:
