@@ -212,9 +212,9 @@ class Reconciler:
 
     async def _left_behind(self, key: Key) -> Next:
         """Help along what a deleted model has left behind."""
+        self.decider.describer.forget(key)
         self.reporter.forget(key)
         self.observer.forget(key)
-        self.decider.describer.forget(key)
         try:
             return Next(await self._free(key))
         except NotLeading:
