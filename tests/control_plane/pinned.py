@@ -89,7 +89,10 @@ MODULES = (
         "k8s.io/kubernetes",
         {
             name: name
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in (
+                *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+                *("kubelet", "kube-proxy"),
+            )
         },
         ("k8s.io/component-base/version.gitVersion",),
     ),
@@ -108,6 +111,9 @@ MODULES = (
     ),
 )
 
+# What a real node needs beside them.
+NODE_MODULES = (Module("coredns", "github.com/coredns/coredns", {"coredns": "coredns"}),)
+
 
 def module_of(program: str) -> Module:
     """Return the module that makes a program.
@@ -115,11 +121,11 @@ def module_of(program: str) -> Module:
     Raises:
         KeyError: No module makes it.
     """
-    for module in MODULES:
+    for module in (*MODULES, *NODE_MODULES):
         if program in module.programs:
             return module
     raise KeyError(
-        f"no tool {program!r}; there are {sorted(p for m in MODULES for p in m.programs)}"
+        f"no tool {program!r}; there are {sorted(p for m in (*MODULES, *NODE_MODULES) for p in m.programs)}"
     )
 
 
