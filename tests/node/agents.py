@@ -59,6 +59,8 @@ class Agents:
         """
         spec = json.loads(runtime_spec)
         spec["mounts"] += [mount.of_runtime for mount in mounts]
+        # as for pods everywhere; HAProxy does not start with the 1,024 files of a bare container
+        spec["process"].pop("rlimits", None)
         (self.folder / "runtime-spec.json").write_text(json.dumps(spec))
         self._write_network()
         (self.folder / "containerd.toml").write_text(self._containerd())
