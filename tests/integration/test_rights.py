@@ -31,6 +31,8 @@ from tests.integration.rights import (
 NAME = "guard"
 SECONDS = 25.0
 LEASES, EVENTS = "coordination.k8s.io", "events.k8s.io"
+NETWORKING = "networking.k8s.io"
+CHILDREN = ("networkpolicy", "configmap", "service", "rayservice")
 STARTS = "it leads and watches all that it needs"
 RENEWS = "it renews its lease"
 WRITES = "it writes the model's objects and status"
@@ -38,7 +40,7 @@ MENDS = "it mends what was changed by hand"
 SCALES = "it brings bounds to the live cluster"
 RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
-PRUNES = "it removes what no revision uses"
+PRUNES = "it removes what is not used any more"
 RECREATES = "it deletes the cluster that must be another"
 
 
@@ -73,6 +75,10 @@ NEEDED_AT = {
     **_rights("", "configmaps", "create", WRITES),
     **_rights("", "configmaps", "get patch", MENDS),
     **_rights("", "configmaps", "delete", PRUNES),
+    **_rights(NETWORKING, "networkpolicies", "list watch", STARTS),
+    **_rights(NETWORKING, "networkpolicies", "create", WRITES),
+    **_rights(NETWORKING, "networkpolicies", "get patch", MENDS),
+    **_rights(NETWORKING, "networkpolicies", "delete", PRUNES),
     # the installation's key
     **_rights("", "secrets", "create", STARTS),
     **_rights("", "pods", "list watch", STARTS),
@@ -152,7 +158,7 @@ class Scenario:
         self.cluster.apply(model, namespace=self.models)
 
     def _written(self) -> bool:
-        children = ("configmap", "service", "rayservice", "raycluster")
+        children = (*CHILDREN, "raycluster")
         events = self.cluster.list("events.v1.events.k8s.io", self.models)
         (service,) = self._ours("service") or [{"spec": {"selector": {}}}]
         return (
@@ -164,14 +170,14 @@ class Scenario:
 
     def _spoil(self) -> None:
         spoil = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}
-        for kind in ("configmap", "service", "rayservice"):
-            (name,) = self._names(kind)
-            self._patch(kind, name, spoil)
+        for kind in CHILDREN:
+            for name in self._names(kind):
+                self._patch(kind, name, spoil)
 
     def _mended(self) -> bool:
         managers = {
             it["metadata"]["labels"].get("app.kubernetes.io/managed-by")
-            for kind in ("configmap", "service", "rayservice")
+            for kind in CHILDREN
             for it in self._ours(kind)
         }
         return managers == {"freehold"}
@@ -201,10 +207,11 @@ class Scenario:
         return asked in self.operator.audit.used
 
     def _leave_behind(self) -> None:
-        """Leave more revisions than are kept, and an archive that an earlier release would have."""
-        (archive,) = self._ours("configmap")
+        """Leave more revisions than are kept, and what an earlier release would have made."""
         self._patch("controllerrevision", self._revision(), _labels({"freehold.dev/model": NAME}))
-        self.cluster.apply(_copy(archive, f"{NAME}-old"), namespace=self.models)
+        for kind in ("configmap", "networkpolicy"):
+            one, *_ = self._ours(kind)
+            self.cluster.apply(_copy(one, f"{NAME}-old"), namespace=self.models)
         for tokens in range(710, 724):
             before = self._revision()
             self._edit({"workload": {"promptTokens": tokens}})
@@ -212,7 +219,8 @@ class Scenario:
 
     def _pruned(self) -> bool:
         revisions = self._names("controllerrevision")
-        return f"{NAME}-old" not in self._names("configmap") and len(revisions) < 14
+        left = {*self._names("configmap"), *self._names("networkpolicy")}
+        return f"{NAME}-old" not in left and len(revisions) < 14
 
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
@@ -228,8 +236,7 @@ class Scenario:
         )
 
     def _gone(self) -> bool:
-        kinds = ("rayservice", "service", "configmap", "controllerrevision")
-        return not any(self._names(kind) for kind in kinds)
+        return not any(self._names(kind) for kind in (*CHILDREN, "controllerrevision"))
 
     def _get(self, kind: str) -> Object:
         found = self.cluster.get(kind, NAME, self.models)

@@ -358,14 +358,15 @@ NO_SERVE_ENDPOINTS = _waits(
     (SERVING,),
     "KubeRay finds no ready pod that takes requests.",
     "If it lasts: see why the head pod is not ready (`kubectl describe pod -l "
-    "freehold.dev/model=NAME,ray.io/node-type=head`).",
+    "freehold.dev/model=NAME,ray.io/node-type=head`), and that KubeRay's pods are those that the "
+    "chart's value networkPolicy.kuberay names: no others reach its ports 8265 and 8000.",
     Actor.ADMIN,
 )
 PROBING = _waits(
     "Probing",
     (SERVING,),
     "The engines run, and a first request to them is under way: it may compile for a while.",
-    "If it lasts: check that the operator reaches port 8000 of the pods (NetworkPolicy).",
+    "If it lasts: check that the operator reaches port 8000 of the head pod (NetworkPolicy).",
     Actor.ADMIN,
 )
 ENDPOINT_UNANSWERED = _waits(
@@ -373,7 +374,7 @@ ENDPOINT_UNANSWERED = _waits(
     (SERVING,),
     "The engines run, yet a request of one token was not answered.",
     f"Look for EngineDeadError: {_WORKERS_LOG}. Check that the operator reaches port 8000 of the "
-    "pods (NetworkPolicy).",
+    "head pod (NetworkPolicy).",
     Actor.USER,
 )
 

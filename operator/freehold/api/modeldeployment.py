@@ -16,6 +16,8 @@ from freehold.api.scalars import (
     DeviceCount,
     Duration,
     Label,
+    LabelKey,
+    LabelValue,
     ObjectName,
     PositiveCount,
     StageCount,
@@ -230,11 +232,20 @@ class Authentication(ApiModel):
 class LabelSelectorRequirement(ApiModel):
     """One requirement of a label selector."""
 
-    key: str = Field(min_length=1, max_length=317, description="Label key.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "values",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+            lambda r: (r.operator in ("In", "NotIn")) == bool(r.values),
+        ),
+    )
+
+    key: LabelKey = Field(description="Label key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
         description="How the label's value relates to values."
     )
-    values: tuple[str, ...] | None = Field(
+    values: tuple[LabelValue, ...] | None = Field(
         default=None, max_length=64, description="Values for In and NotIn."
     )
 
@@ -242,7 +253,7 @@ class LabelSelectorRequirement(ApiModel):
 class LabelSelector(ApiModel):
     """A Kubernetes label selector."""
 
-    match_labels: dict[str, str] | None = Field(
+    match_labels: dict[str, LabelValue] | None = Field(
         default=None, description="Labels that must be there with these values."
     )
     match_expressions: tuple[LabelSelectorRequirement, ...] | None = Field(
@@ -266,7 +277,8 @@ class AllowedNamespaces(ApiModel):
         alias="from", description="Same: the object's own namespace. Selector: by label."
     )
     selector: LabelSelector | None = Field(
-        default=None, description="Labels of the allowed namespaces."
+        default=None,
+        description="Labels of the allowed namespaces; the object's own is one where it has them.",
     )
 
 

@@ -18,8 +18,8 @@ MANAGED_BY = "freehold"
 # On a ModelDeployment: "true" keeps the operator from writing any of its children.
 PAUSED_ANNOTATION = f"{GROUP}/paused"
 
-# On every child but an archive: the revision that it was rendered from. KubeRay hands it on to the
-# RayClusters that it makes.
+# On the Service and the RayService: the revision that they were rendered from. KubeRay hands it on
+# to the RayClusters that it makes.
 REVISION_ANNOTATION = f"{GROUP}/revision"
 # KubeRay's, on every RayCluster that it makes: the RayService's name.
 RAY_SERVICE_LABEL = "ray.io/originated-from-cr-name"

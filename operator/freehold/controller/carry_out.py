@@ -24,6 +24,7 @@ from freehold.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    NETWORK_POLICIES,
     RAY_CLUSTERS,
     RAY_SERVICES,
     SECRETS,
@@ -152,6 +153,19 @@ class Writer:
             ours = kind == CONFIG_MAPS.kind and is_owned(child, seen.uid)
             if ours and name not in archives:
                 await self._delete(seen, CONFIG_MAPS, name)
+
+    async def withdraw(self, seen: Seen, desired: Sequence[Object]) -> None:
+        """Delete our NetworkPolicies that are not to be there: an installation may want none.
+
+        Args:
+            seen: What is there.
+            desired: The children as they should be.
+        """
+        wanted = {(child["kind"], child["metadata"]["name"]) for child in desired}
+        for (kind, name), child in seen.children.items():
+            ours = kind == NETWORK_POLICIES.kind and is_owned(child, seen.uid)
+            if ours and (kind, name) not in wanted:
+                await self._delete(seen, NETWORK_POLICIES, name)
 
     async def _write_revision(self, seen: Seen, wanted: Object) -> Object:
         """Create a revision, unless it is there and has escaped us; returns it.

@@ -14,6 +14,7 @@ from freehold.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     MODEL_DEPLOYMENTS,
+    NETWORK_POLICIES,
     PODS,
     RAY_CLUSTERS,
     RAY_SERVICES,
@@ -36,7 +37,7 @@ class Seen:
         version: Its resource version.
         revisions: Its revisions that can be read, oldest first.
         born: When each revision was made, by its name.
-        children: ConfigMaps, Services and RayServices, by kind and name.
+        children: ConfigMaps, Services, RayServices and NetworkPolicies, by kind and name.
         clusters: The RayClusters as they are.
         ray_service: Our RayService.
         ray_clusters: Its RayClusters.
@@ -87,7 +88,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         return None
     uid = model["metadata"]["uid"]
     held = _owned(cache.of_model(CONTROLLER_REVISIONS, key), uid)
-    kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES)
+    kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES, NETWORK_POLICIES)
     children = {
         (resource.kind, body["metadata"]["name"]): body
         for resource in kinds

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kubernetes.aio.client.configuration import Configuration
@@ -37,6 +37,7 @@ from freehold.kube.resources import (
     NODES,
     Resource,
 )
+from freehold.render.network_policies import Peers
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Settings:
         relist_every: Seconds between two lists of everything.
         image_registry: Registry that the images of the built-in classes come from; None to leave
             them.
+        peers: Who connects to every model; None for no NetworkPolicies.
         instance: Name of this process, in Events.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     workers: int = 8
     relist_every: float = 600.0
     image_registry: str | None = None
+    peers: Peers | None = field(default_factory=Peers)
     instance: str = "freehold"
 
 
@@ -97,6 +100,7 @@ class Operator:
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),
+            peers=settings.peers,
         )
         self._waiting: set[Key] = set()
 

@@ -30,8 +30,9 @@ from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
+from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
-from freehold.render.revision import Revision, objects_of
+from freehold.render.revision import Revision, objects_of, owned
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
     Outcome,
@@ -80,6 +81,7 @@ class Reconciler:
         reporter: Writes statuses.
         kinds: Tells which kinds the API server knows.
         now: The present.
+        peers: Who connects to every model; None for no NetworkPolicies.
         checked: Uids of revisions that were found whole.
     """
 
@@ -91,6 +93,7 @@ class Reconciler:
     reporter: Reporter
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
+    peers: Peers | None
     checked: set[str] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Next:
@@ -135,7 +138,10 @@ class Reconciler:
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
         first = _first(seen, outcome, decision.revision, self.reporter.known(seen))
-        desired = _desired(seen, decision.revision, decision.model, first)
+        desired = [
+            *self._policies(seen, decision.model),
+            *_desired(seen, decision.revision, decision.model, first),
+        ]
         if outcome.paused:
             outcome = replace(outcome, rollout=_held_back(seen, desired) or outcome.rollout)
             return await self._observed(seen, outcome, decision.revision)
@@ -152,12 +158,20 @@ class Reconciler:
         finished = not done.changed and done.refused is None and rolled_out(outcome)
         if finished:
             outcome = replace(outcome, current_revision=outcome.update_revision, rollout=None)
+        await self.writer.withdraw(seen, desired)
         await self.writer.prune(seen, (outcome.current_revision, outcome.update_revision))
         if finished and first is not None:
             # a cluster took over, and what it began with is to be taken away
             await self._report(seen, outcome)
             return None
         return outcome
+
+    def _policies(self, seen: Seen, model: ModelDeployment) -> list[Object]:
+        """Return who may connect; before all other children, since pods are open without."""
+        if self.peers is None:
+            return []
+        found = network_policies(model, seen.key.namespace, self.peers)
+        return [owned(it, seen.uid) for it in found]
 
     async def _carry_out(
         self, seen: Seen, desired: list[Object], model: ModelDeployment

@@ -10,6 +10,7 @@ from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.endpoint_service import endpoint_service
+from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
 from freehold.render.ray_service import ray_service
 from freehold.render.serve_config import (
@@ -56,17 +57,21 @@ def canonical_objects(
 def model_objects(
     model: ModelDeployment, plan: Plan, namespace: str, archive: bytes
 ) -> list[dict[str, Any]] | Fault:
-    """Return the model's objects with its own numbers, or what keeps them from being rendered."""
+    """Return the model's objects with its own numbers, or what keeps them from being rendered.
+
+    With the NetworkPolicies of an installation whose settings are the usual ones.
+    """
     objects = canonical_objects(model, plan, namespace, archive)
     if isinstance(objects, Fault):
         return objects
     numbers, deployment = numbers_of(model.spec), server_deployment_name(model.served_name)
-    return [
+    numbered = [
         with_numbers(item, numbers, deployment, plan.candidate)
         if item["kind"] == "RayService"
         else item
         for item in objects
     ]
+    return [*network_policies(model, namespace), *numbered]
 
 
 class _Dumper(yaml.SafeDumper):

@@ -35,9 +35,8 @@ def head_template(model: ModelDeployment, image: str) -> Template:
     """
     container = _container(HEAD_CONTAINER, image, _HEAD_PORTS, head_size())
     templates = model.spec.templates
-    return overlaid(
-        _template(model, {"containers": [container]}), templates.head if templates else None
-    )
+    template = _template(model, {"containers": [container]})
+    return _marked(model, overlaid(template, templates.head if templates else None))
 
 
 def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice) -> Template:
@@ -56,12 +55,22 @@ def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeC
     }
     _mount_claim(model, container, spec)
     templates = model.spec.templates
-    return overlaid(_template(model, spec), templates.worker if templates else None)
+    template = _template(model, spec)
+    return _marked(model, overlaid(template, templates.worker if templates else None))
 
 
 def _template(model: ModelDeployment, spec: Mapping[str, Any]) -> Template:
     """Return a template with metadata of its own: KubeRay would write an empty one into it."""
     return {"metadata": {"labels": {MODEL_LABEL: model.name}}, "spec": dict(spec)}
+
+
+def _marked(model: ModelDeployment, template: Template) -> Template:
+    """Return a template whose label of the model is ours, whatever an overlay says.
+
+    NetworkPolicies go by it: without it pods are open to everyone, and with another model's they
+    are let into that model.
+    """
+    return overlaid(template, {"metadata": {"labels": {MODEL_LABEL: model.name}}})
 
 
 def _container(name: str, image: str, ports: Mapping[str, int], size: PodSize) -> dict[str, Any]:

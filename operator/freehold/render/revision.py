@@ -200,6 +200,16 @@ def owner_reference(model_name: str, uid: str) -> dict[str, Any]:
     }
 
 
+def owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:
+    """Return a child as it belongs to its model; as it is without the model's uid."""
+    if owner_uid is None:
+        return dict(item)
+    metadata = dict(item["metadata"])
+    model = metadata["labels"][MODEL_LABEL]
+    metadata["ownerReferences"] = [owner_reference(model, owner_uid)]
+    return {**item, "metadata": metadata}
+
+
 def objects_of(
     frozen: Frozen,
     numbers: Numbers,
@@ -227,7 +237,7 @@ def objects_of(
             item = leading_to(dict(item), ray_cluster)
         if revision is not None and item["kind"] != "ConfigMap":
             item = _annotated(item, revision)
-        result.append(_owned(item, owner_uid))
+        result.append(owned(item, owner_uid))
     return result
 
 
@@ -298,15 +308,6 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
 
 def _annotated(item: Mapping[str, Any], revision: str) -> dict[str, Any]:
     metadata = {**item["metadata"], "annotations": {REVISION_ANNOTATION: revision}}
-    return {**item, "metadata": metadata}
-
-
-def _owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:
-    if owner_uid is None:
-        return dict(item)
-    metadata = dict(item["metadata"])
-    model = metadata["labels"][MODEL_LABEL]
-    metadata["ownerReferences"] = [owner_reference(model, owner_uid)]
     return {**item, "metadata": metadata}
 
 

@@ -148,6 +148,12 @@ def test_what_the_engine_and_the_pods_take_is_preserved() -> None:
             ".selector",
             "present exactly when from is Selector",
         ),
+        (
+            MODEL,
+            ".spec.endpoint.allowedNamespaces.selector.matchExpressions[]",
+            ".values",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+        ),
         (MODEL, ".spec.model.architecture", ".keyValueHeads", "at most attentionHeads"),
         (MODEL, ".spec.model.architecture", ".experts.layers", "at most layers"),
         (MODEL, ".spec.managedBy", None, "immutable"),

@@ -231,6 +231,16 @@ RULE_FAULTS = {
         f"{SMALL}  endpoint:\n    allowedNamespaces: {{from: All, selector: {{}}}}\n",
         ("spec.endpoint.allowedNamespaces.selector", "{}", "when from is Selector", 9),
     ),
+    "a requirement of one of no values": (
+        f"{SMALL}  endpoint:\n    allowedNamespaces:\n      from: Selector\n      selector:\n"
+        "        matchExpressions: [{key: team, operator: In, values: []}]\n",
+        (
+            "spec.endpoint.allowedNamespaces.selector.matchExpressions[0].values",
+            "[]",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+            12,
+        ),
+    ),
     "a class of which the memory is not said": (
         f"{CLASS}  vendor: nvidia\n{SHAPES}",
         ("spec", '"vendor"', "extends, or vendor with memory and nodeShapes", 5),
