@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.control_plane import build
 from tests.control_plane.commands import Place
 from tests.control_plane.pinned import MODULES, NODE_MODULES
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import Processes, wait_for
+from tests.control_plane.processes import Processes
 from tests.node.agents import NODE, Agents, Mount
 from tests.node.certificates import Authority
 from tests.node.images import Image
