@@ -121,12 +121,12 @@ def module_of(program: str) -> Module:
     Raises:
         KeyError: No module makes it.
     """
-    for module in (*MODULES, *NODE_MODULES):
+    modules = (*MODULES, *NODE_MODULES)
+    for module in modules:
         if program in module.programs:
             return module
-    raise KeyError(
-        f"no tool {program!r}; there are {sorted(p for m in (*MODULES, *NODE_MODULES) for p in m.programs)}"
-    )
+    known = sorted(name for module in modules for name in module.programs)
+    raise KeyError(f"no tool {program!r}; there are {known}")
 
 
 def tool(program: str) -> Path:

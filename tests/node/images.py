@@ -23,7 +23,8 @@ from tests.node.agents import PAUSE, Mount
 
 ROOT = Path(__file__).parents[2]
 _SUITE = "bookworm"
-# What Python needs, then what Ray and vLLM call: KubeRay's probes, and a compiler at vLLM's first request.
+# What Python needs, then what Ray and vLLM call: KubeRay's probes wget, and vLLM a compiler at its
+# first request.
 _PACKAGES = (
     *("python3", "python3-venv", "ca-certificates", "procps"),
     *("wget", "g++", "libsqlite3-0", "libnuma1", "libgomp1", "libffi8", "libssl3"),
@@ -89,9 +90,8 @@ class Builder:
         """Return the operator's image, built by the project's Containerfile."""
         self._ensure_base()
         arguments = ["--layers", f"--build-arg=PYTHON_IMAGE={_BASE}", "--network=host"]
-        for path in (_CERTIFICATES, Path("/etc/pip.conf")):
-            if path.exists():
-                arguments.append(f"--volume={path}:{path}:ro")
+        of_host = [it for it in (_CERTIFICATES, Path("/etc/pip.conf")) if it.exists()]
+        arguments += [f"--volume={path}:{path}:ro" for path in of_host]
         self._buildah(
             "build", *arguments, f"--file={ROOT / 'Containerfile'}", f"--tag={name}", ROOT
         )

@@ -24,10 +24,11 @@ SERVICE_RANGE = "198.19.0.0/16"
 # The two ends of the cable between this machine and the one inside.
 HOST_INTERFACE, _INTERFACE = "freehold0", "uplink"
 _CGROUPS = Path("/sys/fs/cgroup")
-# All processes of the node are in a group of this controller, so that none is overlooked; beside
-# the pods' groups, since a group with processes of its own may have no groups below it (version 2).
-_EVERYBODY, _SYSTEM = "pids", "system"
-# A kubelet sets these, and they are the whole kernel's (``pkg/kubelet/cm/container_manager_linux.go``).
+# The node's own processes are in groups of these controllers: so that none is overlooked, and so
+# that they share the cores with the pods and not with everything else here. They are beside the
+# pods' groups, since a group with processes of its own may have no groups below it (version 2).
+_CONTROLLERS, _SYSTEM = ("pids", "cpu"), "system"
+# A kubelet sets these (``pkg/kubelet/cm/container_manager_linux.go``); no namespace has its own.
 _SYSCTLS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -72,9 +73,8 @@ class Machine:
     @property
     def entry(self) -> tuple[str, ...]:
         """The words before a command by which it runs inside; its process id stays its own."""
-        group = _group_of_all(self.folder.name) / "cgroup.procs"
         namespaces = f"nsenter --target {self.server.pid} --net --mount"
-        script = f'echo $$ > {group} && exec {namespaces} --wd="$PWD" -- "$@"'
+        script = f'{_joining(self.folder.name)}exec {namespaces} --wd="$PWD" -- "$@"'
         return ("/bin/sh", "-c", script, "inside")
 
     def run(self, *command: str | Path, stdin: str | None = None) -> str:
@@ -99,7 +99,8 @@ def begin_machine(processes: Processes) -> Machine:
     """
     check_machine()
     _write_undo(processes.folder)
-    for group in (_group_of_all(processes.folder.name), *_groups(processes.folder.name)):
+    name = processes.folder.name
+    for group in (*_system_groups(name), *_groups(name)):
         group.mkdir(parents=True, exist_ok=True)
     machine = Machine(processes.folder, processes.start("machine", _holder(processes.folder)))
     machine.server.says(_READY)
@@ -129,10 +130,16 @@ def _groups(name: str) -> list[Path]:
     return [it / name for it in tops if (it / "cgroup.procs").exists()]
 
 
-def _group_of_all(name: str) -> Path:
-    """Return the group in which the node's own processes are, and everything they start."""
+def _system_groups(name: str) -> list[Path]:
+    """Return the groups in which the node's own processes are, and everything they start."""
     only = (_CGROUPS / "cgroup.procs").exists()
-    return (_CGROUPS if only else _CGROUPS / _EVERYBODY) / name / _SYSTEM
+    tops = [_CGROUPS] if only else [_CGROUPS / it for it in _CONTROLLERS]
+    return [top / name / _SYSTEM for top in tops]
+
+
+def _joining(name: str) -> str:
+    """Return the words of a shell by which it joins those groups."""
+    return "".join(f"echo $$ > {it}/cgroup.procs && " for it in _system_groups(name))
 
 
 def _write_undo(folder: Path) -> None:
@@ -162,8 +169,7 @@ def _holder(folder: Path) -> list[str]:
         echo "{_READY}"
         exec sleep infinity
     """
-    group = _group_of_all(folder.name) / "cgroup.procs"
-    enter = f'echo $$ > {group} && exec unshare --net --mount -- /bin/sh -c "$0"'
+    enter = f'{_joining(folder.name)}exec unshare --net --mount -- /bin/sh -c "$0"'
     return ["/bin/sh", "-c", enter, script]
 
 
