@@ -109,6 +109,7 @@ MODULES = (
     Module(
         "helm", "helm.sh/helm/v4", {"helm": "helm"}, ("helm.sh/helm/v4/internal/version.version",)
     ),
+    Module("versitygw", "github.com/versity/versitygw", {"versitygw": "versitygw"}),
 )
 
 # What a real node needs beside them.

@@ -134,6 +134,13 @@ EDITS: dict[str, Mapping[str, Any]] = {
     },
     "idle time without zero": {"spec.autoscaling.minReplicas": 1},
     "keys for nobody": {"spec.endpoint.authentication.type": "None"},
+    "keys in the Secret that is made": {
+        "metadata.name": "chat",
+        "spec.endpoint.authentication": {
+            "type": "APIKey",
+            "secretRef": {"name": "chat-api-key"},
+        },
+    },
     "a selector for all": {"spec.endpoint.allowedNamespaces.from": "All"},
     "a requirement of one of no values": {
         f"{_SELECTOR}.matchExpressions": [{"key": "team", "operator": "In"}]

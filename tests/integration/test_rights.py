@@ -17,6 +17,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import free_port
 from tests.fake_ray.control import Control
 from tests.installation.kuberay import KubeRay
+from tests.integration.describe_pods import end_describing
 from tests.integration.harness import ROOT
 from tests.integration.rights import (
     Installed,
@@ -27,6 +28,9 @@ from tests.integration.rights import (
     running,
     without,
 )
+
+from freehold.render.source_pin import SourcePin
+from freehold.sources.told import Told, tell
 
 NAME = "guard"
 SECONDS = 25.0
@@ -41,6 +45,7 @@ SCALES = "it brings bounds to the live cluster"
 RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
 PRUNES = "it removes what is not used any more"
+DESCRIBES = "it has a pod read a source, and removes it when it has told"
 RECREATES = "it deletes the cluster that must be another"
 
 
@@ -82,6 +87,7 @@ NEEDED_AT = {
     # the installation's key
     **_rights("", "secrets", "create", STARTS),
     **_rights("", "pods", "list watch", STARTS),
+    **_rights("", "pods", "create delete", DESCRIBES),
     **_rights(EVENTS, "events", "create", WRITES),
 }
 
@@ -115,6 +121,7 @@ class Scenario:
             Step(RETURNS, self._go_and_return, self._returned),
             Step(FINDS, self._hide_revision, self._found),
             Step(PRUNES, self._leave_behind, self._pruned),
+            Step(DESCRIBES, self._hand_over_a_token, self._described),
             Step(RECREATES, self._ask_for_another, self._recreated),
             Step("it forgets a model that is deleted", self._delete, self._gone),
         ]
@@ -155,6 +162,9 @@ class Scenario:
     def _apply(self) -> None:
         model = yaml.safe_load((ROOT / "examples" / "llama-guard-3-8b.yaml").read_text())
         model["metadata"]["name"] = NAME
+        # public, and known without asking its hub
+        del model["spec"]["model"]["credentials"]
+        model["spec"]["model"]["source"] = "hf://Qwen/Qwen3-8B"
         self.cluster.apply(model, namespace=self.models)
 
     def _written(self) -> bool:
@@ -222,10 +232,23 @@ class Scenario:
         left = {*self._names("configmap"), *self._names("networkpolicy")}
         return f"{NAME}-old" not in left and len(revisions) < 14
 
+    def _hand_over_a_token(self) -> None:
+        self._was = self._revision()
+        self._edit({"model": {"credentials": {"secretRef": {"name": "hub"}}}})
+
+    def _described(self) -> bool:
+        selector = f"freehold.dev/model={NAME},freehold.dev/task=describe"
+        pods = self.cluster.list("pods", self.models, selector)
+        for pod in pods:
+            if pod["status"].get("phase") == "Running":
+                end_describing(self.cluster, pod, tell(Told(pin=SourcePin("0" * 40))))
+        return not pods and self._revision() != self._was
+
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
         worker = {"spec": {"priorityClassName": "system-cluster-critical"}}
-        self._edit({"rollout": {"type": "Recreate"}, "templates": {"worker": worker}})
+        others = {"templates": {"worker": worker}, "model": {"credentials": None}}
+        self._edit({"rollout": {"type": "Recreate"}, **others})
 
     def _recreated(self) -> bool:
         return not self._before & {it["metadata"]["uid"] for it in self._clusters()}

@@ -145,15 +145,27 @@ def _finish(pod: _Pod, parameters: dict[str, str], host: str) -> None:
     add_metrics_port(ray)
     if _scaled_by_v2(cluster):
         spec["restartPolicy"] = "Never"
-    for container in [ray, *spec.get("initContainers", [])]:
-        if container is ray or container["name"] == "wait-gcs-ready":
-            pod_env.add_missing(container, pod_env.of_token(cluster))
+    _give_token(pod)
     if "plasma-directory" not in parameters:
         add_empty_dir(spec, ray, "shared-mem", "/dev/shm", memory=True)
     add_amounts(parameters, ray)
     line = command_line("ray start --head" if pod.type == "head" else "ray start", parameters)
     set_command(ray, line)
-    for container in spec.get("initContainers", []):
+    _tell(pod, line, host)
+    set_probes(ray, pod.type, parameters, str(cluster["spec"].get("rayVersion", "")))
+
+
+def _give_token(pod: _Pod) -> None:
+    """Give Ray's token to Ray and to what waits for the head, of the template's containers."""
+    waiting = [it for it in pod.spec.get("initContainers", []) if it["name"] == "wait-gcs-ready"]
+    for container in (pod.ray, *waiting):
+        pod_env.add_missing(container, pod_env.of_token(pod.cluster))
+
+
+def _tell(pod: _Pod, line: str, host: str) -> None:
+    """Tell the containers where they are, in the order of the recordings."""
+    ray = pod.ray
+    for container in pod.spec.get("initContainers", []):
         container.setdefault("env", []).extend(pod_env.of_address(pod.head))
     if pod.type == "worker":
         ray["env"] += pod_env.of_address(pod.head)
@@ -162,7 +174,6 @@ def _finish(pod: _Pod, parameters: dict[str, str], host: str) -> None:
     if pod.type == "head":
         ray["env"] += pod_env.of_tags()
     pod_env.add_missing(ray, pod_env.of_dashboard())
-    set_probes(ray, pod.type, parameters, str(cluster["spec"].get("rayVersion", "")))
 
 
 def _scaled_by_v2(cluster: Object) -> bool:

@@ -59,7 +59,7 @@ class RayClusters:
     async def _services(self, cluster: Object) -> None:
         wanted = [head_service(cluster)]
         if any(hosts(group) > 1 for group in groups_of(cluster["spec"])):
-            wanted.append(peers_service(cluster))  # not in the transcripts' kinds, but for this
+            wanted.append(peers_service(cluster))
         for service in wanted:
             if self._world.get(SERVICE, key_of(service)) is None:
                 await self._world.ensure(SERVICE, service, (RAY_CLUSTER, cluster))

@@ -34,7 +34,7 @@ none: what is in them follows from the installation's key, and others' it hands 
   verbs: [create]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch{{ if .Values.sourcePods }}, create, delete{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -173,17 +173,35 @@ UNKNOWN_MODEL = _user(
 GATED_MODEL = _user(
     "GatedModel",
     (PLANNED,),
-    "The model is gated, and no credentials that open it are given.",
-    "Accept its licence, store a token of that account in a Secret under the key HF_TOKEN and name "
-    "the Secret in spec.model.credentials.secretRef.",
+    "The source gives the model out only to some, and no credentials that open it are given.",
+    "On a hub: accept the model's licence, store a token of that account in a Secret under the key "
+    "HF_TOKEN and name it in spec.model.credentials.secretRef. Of a bucket: let the keys in that "
+    "Secret, or the cloud's role of spec.serviceAccountName, list and read it.",
 )
 SOURCE_UNREACHABLE = _waits(
     "SourceUnreachable",
     (PLANNED,),
     "The model's source does not answer; it is asked again.",
-    "If it lasts: check the operator's way to it (the chart's extraEnv: HTTPS_PROXY, HF_ENDPOINT), "
-    "or describe the model under spec.model.architecture.",
+    "If it lasts: check the operator's way to a public hub (the chart's extraEnv: HTTPS_PROXY, "
+    "HF_ENDPOINT) or the pods' way to any other source (environment in spec.templates.worker).",
     Actor.ADMIN,
+)
+DESCRIBING_MODEL = _waits(
+    "DescribingModel",
+    (PLANNED,),
+    "A pod of the model's namespace and service account reads the source: what the model is, and "
+    "which commit or files the rollout is held to.",
+    "If it lasts: `kubectl describe pod -l freehold.dev/model=NAME,freehold.dev/task=describe`.",
+    Actor.USER,
+)
+DESCRIBE_FAILED = _waits(
+    "DescribeFailed",
+    (PLANNED,),
+    "The pod that reads the source cannot be made, does not start, or ended without an answer; it "
+    "is tried again.",
+    "Mend what the message names: a Secret, a claim, a path or a quota that the pod needs, the way "
+    "to the operator's image, or who may not make such pods in the namespace.",
+    Actor.USER,
 )
 NOTHING_FITS = _user(
     "NothingFits",
@@ -243,6 +261,14 @@ CHILD_REFUSED = _user(
     (PLACED,),
     "The API server refused a child: an admission policy, a quota or the schema.",
     "Read the refusal in the message; change the spec, or ask who keeps the policy.",
+)
+API_KEYS_MISSING = _user(
+    "APIKeysMissing",
+    (PLACED,),
+    "The Secret that spec.endpoint.authentication.secretRef names is not there; pods would wait "
+    "for it, so none are asked for. What runs goes on with the keys that it has.",
+    "Make the Secret, each entry a key (`kubectl create secret generic NAME "
+    "--from-literal=first=KEY`), or leave out secretRef, for a key that is made.",
 )
 RAY_SERVICE_INVALID = _user(
     "RayServiceInvalid",

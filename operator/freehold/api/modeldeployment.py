@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from freehold.api.architecture import StatedModel
 from freehold.api.base import ApiModel, Rule, all_differ
-from freehold.api.names import OPERATOR
+from freehold.api.names import OPERATOR, generated_key_secret_name
 from freehold.api.scalars import (
     Count,
     DeviceCount,
@@ -410,6 +410,13 @@ class ObjectMeta(ApiModel):
 _TAKEN_ENDINGS = ("-head-svc", "-serve-svc")
 
 
+def _named_key_secret(spec: ModelDeploymentSpec) -> str | None:
+    endpoint = spec.endpoint
+    authentication = endpoint.authentication if endpoint is not None else None
+    reference = authentication.secret_ref if authentication is not None else None
+    return reference.name if reference is not None else None
+
+
 class ModelDeployment(ApiModel):
     """A model, its hardware and its replicas."""
 
@@ -420,6 +427,15 @@ class ModelDeployment(ApiModel):
             "KubeRay makes for another model",
             " && ".join(f"!self.metadata.name.endsWith('{it}')" for it in _TAKEN_ENDINGS),
             lambda m: not m.metadata.name.endswith(_TAKEN_ENDINGS),
+        ),
+        Rule(
+            "spec.endpoint.authentication.secretRef.name",
+            "another name than that of the Secret that is made where none is named "
+            "(metadata.name and '-api-key')",
+            "!has(self.spec.endpoint) || !has(self.spec.endpoint.authentication) || "
+            "!has(self.spec.endpoint.authentication.secretRef) || "
+            "self.spec.endpoint.authentication.secretRef.name != self.metadata.name + '-api-key'",
+            lambda m: _named_key_secret(m.spec) != generated_key_secret_name(m.metadata.name),
         ),
     )
 
@@ -433,6 +449,18 @@ class ModelDeployment(ApiModel):
     def name(self) -> str:
         """Return the object's name."""
         return self.metadata.name
+
+    @property
+    def named_key_secret(self) -> str | None:
+        """Return the Secret that the user names for the endpoint's keys; None for none."""
+        return _named_key_secret(self.spec)
+
+    @property
+    def asks_for_key(self) -> bool:
+        """Return whether the endpoint asks its callers for a key."""
+        endpoint = self.spec.endpoint
+        authentication = endpoint.authentication if endpoint is not None else None
+        return authentication is None or authentication.type != "None"
 
     @property
     def engine_args(self) -> Mapping[str, Any]:

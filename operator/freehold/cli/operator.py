@@ -102,6 +102,16 @@ from freehold.render.network_policies import Peer, Peers
     "app.kubernetes.io/name=prometheus in any namespace.",
 )
 @click.option(
+    "--describe-image",
+    help="The operator's own image: pods with it read the sources of models, with the models' own "
+    "accounts and credentials. Without it only public hubs can be read, by the operator itself.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Ask no hub from here: pods read public models, too. Needs --describe-image.",
+)
+@click.option(
     "--log-format", type=click.Choice(logs.LOG_FORMATS), default="text", show_default=True
 )
 def operator(
@@ -119,6 +129,8 @@ def operator(
     kuberay_peers: tuple[Peer, ...] | None,
     operator_peers: tuple[Peer, ...] | None,
     prometheus_peers: tuple[Peer, ...] | None,
+    describe_image: str | None,
+    offline: bool,
     log_format: Literal["json", "text"],
 ) -> None:
     """Look after the ModelDeployments of a cluster."""
@@ -127,6 +139,8 @@ def operator(
             "where is the lease? Give --lease-namespace, or --no-leader-election where no other "
             "operator can run."
         )
+    if offline and describe_image is None:
+        raise click.UsageError("--offline needs --describe-image: somebody must read the sources.")
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
     given = {
@@ -142,6 +156,8 @@ def operator(
             relist_interval,
             image_registry,
             peers=peers if network_policies else None,
+            describe_image=describe_image,
+            offline=offline,
             instance=identity,
         ),
         key_file=install_key_file,

@@ -55,7 +55,8 @@ def render(files: tuple[str, ...], config_only: bool, offline: bool) -> None:
     """Print the objects that a manifest becomes: a RayService for each model.
 
     With it come the NetworkPolicies, a ConfigMap with the code that runs inside Ray and the Service
-    of the endpoint. No cluster is asked.
+    of the endpoint. The Secrets that pods mount are not among them: what is in them only the
+    operator can derive, or is yours. No cluster is asked.
     """
     given = read_valid(files)
     if config_only:

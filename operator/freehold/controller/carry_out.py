@@ -6,9 +6,8 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from freehold.api import conditions as api
@@ -16,7 +15,7 @@ from freehold.api.names import REVISION_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
-from freehold.controller.install_key import InstallKey
+from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.kube.children import ForeignChild, Written, foreign_child, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
@@ -27,7 +26,6 @@ from freehold.kube.resources import (
     NETWORK_POLICIES,
     RAY_CLUSTERS,
     RAY_SERVICES,
-    SECRETS,
     Resource,
 )
 from freehold.render.change import change, ray_cluster_bounds_patch
@@ -36,8 +34,6 @@ from freehold.status.outcome import Finding
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
 _HISTORY = 10
-# Within this time what a deleted model owned is gone.
-_FOLLOWS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +60,12 @@ class Writer:
     Attributes:
         client: The API server.
         cache: Is told of what was written, so that the next pass knows it.
-        key: What the models' tokens are derived from.
+        secrets: Sees to the Secrets that pods need.
     """
 
     client: KubeClient
     cache: Cache
-    key: InstallKey
-    _has_token: set[str] = field(default_factory=set)
-    _found_token: dict[str, float] = field(default_factory=dict)
+    secrets: ModelSecrets
 
     async def decide(self, seen: Seen, decision: Decision) -> str | None:
         """Write the revision that was decided on, or its new place in the history.
@@ -118,7 +112,9 @@ class Writer:
         refused = await self._in_the_way(seen, desired)
         if refused is not None:
             return CarriedOut(refused=refused)
-        await self._give_token(seen)
+        missing = await self.secrets.see_to(seen, _ray_service(desired))
+        if missing is not None and _begins(seen, _ray_service(desired)):
+            return CarriedOut(refused=missing)
         for child in desired:
             is_service = child["kind"] == RAY_SERVICES.kind
             if is_service and not kuberay:
@@ -131,7 +127,7 @@ class Writer:
             if is_service:
                 changed = written is not Written.NOTHING
                 waits_for = await self._clusters(seen, child, recreate)
-        return CarriedOut(changed, waits_for=waits_for)
+        return CarriedOut(changed, refused=missing, waits_for=waits_for)
 
     async def prune(self, seen: Seen, in_use: Iterable[str]) -> None:
         """Delete old revisions, and archives that no revision uses.
@@ -190,25 +186,6 @@ class Writer:
             return found
         await self.client.delete(CONTROLLER_REVISIONS, *place, found["metadata"]["uid"])
         return await self.client.create(CONTROLLER_REVISIONS, wanted)
-
-    async def _give_token(self, seen: Seen) -> None:
-        """Make the Secret with the token of the model's Ray clusters, once for each process.
-
-        Whether it is there cannot be read; that it is, is what the API server answers, and that
-        it is not, what pods say. One that is found may be a deleted model's of the name, whom it
-        follows within seconds: passes of this time try again.
-        """
-        if seen.uid in self._has_token and not any(pod.lacks_configuration for pod in seen.pods):
-            return
-        secret = self.key.ray_token_secret(seen.key.name, seen.key.namespace, seen.uid)
-        try:
-            await self.client.create(SECRETS, secret)
-        except AlreadyExists:
-            found = self._found_token.setdefault(seen.uid, time.monotonic())
-            if time.monotonic() - found < _FOLLOWS_S:
-                return
-        self._found_token.pop(seen.uid, None)
-        self._has_token.add(seen.uid)
 
     async def _in_the_way(self, seen: Seen, desired: Sequence[Object]) -> Finding | None:
         """Tell what would keep a model from being completed once its RayService is there.
@@ -276,14 +253,27 @@ class Writer:
         self.cache.gone(resource, body["metadata"])
 
 
+def _ray_service(objects: Iterable[Object]) -> Object:
+    return next(it for it in objects if it["kind"] == RAY_SERVICES.kind)
+
+
+def _begins(seen: Seen, service: Object) -> bool:
+    """Tell whether KubeRay has not been given these pods yet, and so asks for no hardware."""
+    live = seen.children.get((RAY_SERVICES.kind, service["metadata"]["name"]))
+    return live is None or _revision_of(live) != _revision_of(service)
+
+
+def _revision_of(child: Mapping[str, Any]) -> str:
+    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
+
+
 def _is_another(seen: Seen, service: Object, cluster: Mapping[str, Any]) -> bool:
     """Tell whether a live cluster is not the one that the RayService describes now.
 
     By the revision that it was made from, where that is still there: of a field that is gone since
     nothing tells on the cluster itself, where others may have added some.
     """
-    annotations = cluster["metadata"].get("annotations") or {}
-    revision = seen.revision(str(annotations.get(REVISION_ANNOTATION)))
+    revision = seen.revision(_revision_of(cluster))
     if revision is not None:
         return change(service, revision.ray_service, exact=True).kind == "NewCluster"
     live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}

@@ -11,6 +11,7 @@ from freehold.controller.install_key import InstallKey
 from freehold.controller.probes import Probes
 from freehold.controller.queue import Key
 from freehold.kube.endpoint import ModelEndpoints
+from freehold.render.endpoint_service import endpoint_url
 from freehold.render.revision import Revision
 from freehold.status.outcome import Engines
 from freehold.status.raw import count, items, mapping
@@ -23,7 +24,7 @@ class Observer:
     Attributes:
         endpoints: The way to them.
         probes: One-token requests under way.
-        key: What the tokens of Ray clusters are derived from.
+        key: What the tokens of Ray clusters and the keys for probes are derived from.
     """
 
     endpoints: ModelEndpoints
@@ -50,6 +51,12 @@ class Observer:
             self._last[seen.key] = name, found
         known = self._last.get(seen.key, ("", None))
         return known[1] if known[0] == name else None
+
+    def probe(self, seen: Seen, engines: frozenset[str]) -> None:
+        """Ask a model for one token, in the background."""
+        url = endpoint_url(seen.key.name, seen.key.namespace)
+        name = str(seen.model["spec"]["model"].get("servedName") or seen.key.name)
+        self.probes.send(seen.key, url, name, self.key.probe_key(seen.uid), engines)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone."""

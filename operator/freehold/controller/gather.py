@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from freehold.api.names import DESCRIBE_TASK, TASK_LABEL
 from freehold.controller.cache import Cache
 from freehold.controller.queue import Key
 from freehold.kube.client import Object
@@ -41,7 +42,8 @@ class Seen:
         clusters: The RayClusters as they are.
         ray_service: Our RayService.
         ray_clusters: Its RayClusters.
-        pods: The model's pods.
+        pods: The pods of its RayClusters.
+        describing: The pods that read its source, as they are.
     """
 
     key: Key
@@ -54,6 +56,7 @@ class Seen:
     ray_service: RayServiceState | None
     ray_clusters: tuple[RayClusterState, ...]
     pods: tuple[PodState, ...]
+    describing: tuple[Object, ...] = ()
 
     @property
     def uid(self) -> str:
@@ -99,6 +102,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
     clusters = _owned(
         cache.of_model(RAY_CLUSTERS, key), service["metadata"]["uid"] if ours and service else ""
     )
+    pods = cache.of_model(PODS, key)
     return Seen(
         key=key,
         model=model,
@@ -112,7 +116,8 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         clusters=tuple(clusters),
         ray_service=read_ray_service(service) if ours and service else None,
         ray_clusters=tuple(read_ray_cluster(raw) for raw in clusters),
-        pods=tuple(read_pod(raw) for raw in cache.of_model(PODS, key)),
+        pods=tuple(read_pod(raw) for raw in pods if not _describes(raw)),
+        describing=tuple(_owned((raw for raw in pods if _describes(raw)), uid)),
     )
 
 
@@ -126,6 +131,10 @@ def _revisions(held: Iterable[Object], checked: set[str]) -> list[Revision]:
             checked.add(uid)
             found.append(revision)
     return sorted(found, key=lambda it: it.number)
+
+
+def _describes(pod: Object) -> bool:
+    return bool((pod["metadata"].get("labels") or {}).get(TASK_LABEL) == DESCRIBE_TASK)
 
 
 def _owned(bodies: Iterable[Object], uid: str) -> list[Object]:

@@ -17,6 +17,7 @@ from freehold.controller.cache import Cache, Snapshot
 from freehold.controller.carry_out import Writer
 from freehold.controller.commits import Commits
 from freehold.controller.decide import Decider
+from freehold.controller.describing import Describer
 from freehold.controller.engines import Observer
 from freehold.controller.informers import Informers
 from freehold.controller.install_key import InstallKey
@@ -25,6 +26,7 @@ from freehold.controller.probes import Probes
 from freehold.controller.queue import Key, PassQueue
 from freehold.controller.reconcile import Next, Reconciler
 from freehold.controller.report import Reporter
+from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.controller.served_names import ServedNames
 from freehold.controller.until_stopped import Stopped, until_stopped
 from freehold.controller.world import World
@@ -53,6 +55,8 @@ class Settings:
         image_registry: Registry that the images of the built-in classes come from; None to leave
             them.
         peers: Who connects to every model; None for no NetworkPolicies.
+        describe_image: The operator's own image, for the pods that read sources; None to make none.
+        offline: Whether this process asks no hub itself.
         instance: Name of this process, in Events.
     """
 
@@ -61,6 +65,8 @@ class Settings:
     relist_every: float = 600.0
     image_registry: str | None = None
     peers: Peers | None = field(default_factory=Peers)
+    describe_image: str | None = None
+    offline: bool = False
     instance: str = "freehold"
 
 
@@ -91,11 +97,18 @@ class Operator:
             relist_every=settings.relist_every,
             on_kinds=self._all_again,
         )
+        describer = Describer(
+            client,
+            self._cache,
+            now=lambda: datetime.now(UTC),
+            image=settings.describe_image,
+            offline=settings.offline,
+        )
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
-            decider=Decider(self._world, Commits(), self._names),
-            writer=Writer(client, self._cache, key),
+            decider=Decider(self._world, Commits(), describer, self._names),
+            writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), key),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,

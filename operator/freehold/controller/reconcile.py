@@ -49,7 +49,7 @@ from freehold.status.summarize import summarize
 _COSTLY = ("NewReplicas", "NewCluster")
 # How soon to look again for what no watch tells: engines that start.
 _ENGINES_S = 10.0
-# And for what is in a child's way: it bears no label of ours.
+# And for what is in a child's way, or missing: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
 
 _log = logging.getLogger(__name__)
@@ -119,10 +119,11 @@ class Reconciler:
     async def _told(self, seen: Seen, outcome: Outcome) -> Next:
         """Tell what a pass has learned, and return when another one is due."""
         wait = await self._report(seen, outcome)
+        again = outcome.look_again
         if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
-            return Next(failed=True)
+            return Next(again, failed=again is None)
         stuck = await self._free(seen.key) if outcome.deleting else None
-        return Next(_soonest(wait, stuck, _look_again(outcome)))
+        return Next(_soonest(wait, stuck, again, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
@@ -135,6 +136,8 @@ class Reconciler:
             return await self._observed(seen, outcome, None)
         decision = await self.decider.decide(seen, serves=_serves(self.reporter.known(seen)))
         outcome = _with_decision(outcome, decision, seen)
+        if decision.refused is None and decision.new is None:
+            await self.decider.describer.clear(seen)
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
         first = _first(seen, outcome, decision.revision, self.reporter.known(seen))
@@ -199,9 +202,7 @@ class Reconciler:
         engines = await self.observer.engines(seen, revision)
         outcome = replace(outcome, engines=engines, probe=self.observer.probes.last(seen.key))
         if needs_probe(outcome) and not outcome.deleting:
-            running = engines.running if engines else frozenset()
-            url = endpoint_url(seen.key.name, seen.key.namespace)
-            self.observer.probes.send(seen.key, url, _served_name(seen), running)
+            self.observer.probe(seen, engines.running if engines else frozenset())
         return outcome
 
     async def _report(self, seen: Seen, outcome: Outcome) -> float | None:
@@ -225,6 +226,7 @@ class Reconciler:
         """Help along what a deleted model has left behind."""
         self.reporter.forget(key)
         self.observer.forget(key)
+        self.writer.secrets.forget(key)
         try:
             return Next(await self._free(key))
         except NotLeading:
@@ -267,7 +269,9 @@ def _beginning(seen: Seen, known: Mapping[str, Any]) -> Outcome:
 def _with_decision(outcome: Outcome, decision: Decision, seen: Seen) -> Outcome:
     """Add what was decided."""
     model, revision = decision.model, decision.revision
-    outcome = replace(outcome, assessed=True, refusal=decision.refused)
+    outcome = replace(
+        outcome, assessed=True, refusal=decision.refused, look_again=decision.look_again
+    )
     if model is not None:
         numbers = numbers_of(model.spec)
         outcome = replace(
@@ -363,10 +367,6 @@ def _serves(status: Mapping[str, Any]) -> bool:
     return any(it.get("type") == "Serving" and it.get("status") == "True" for it in conditions)
 
 
-def _served_name(seen: Seen) -> str:
-    return str(seen.model["spec"]["model"].get("servedName") or seen.key.name)
-
-
 def _deadline(model: ModelDeployment) -> timedelta:
     rollout = model.spec.rollout
     if rollout is None or rollout.progress_deadline is None:
@@ -382,6 +382,8 @@ def _look_again(outcome: Outcome) -> float | None:
     """Return when to look for what no watch tells of: engines, and deadlines that pass."""
     service = outcome.ray_service
     if outcome.child_refusal is not None:
+        return _IN_THE_WAY_S
+    if any(pod.waits_for_volumes for pod in outcome.pods):
         return _IN_THE_WAY_S
     if service is not None and service.active is not None and outcome.refusal is None:
         engines = outcome.engines

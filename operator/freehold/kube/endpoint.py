@@ -32,12 +32,13 @@ class ModelEndpoints:
         """Close its connections."""
         await self._session.close()
 
-    async def answers(self, base_url: str, model: str) -> str:
+    async def answers(self, base_url: str, model: str, api_key: str) -> str:
         """Ask for one token.
 
         Args:
             base_url: The model's OpenAI base URL.
             model: Its served name.
+            api_key: A key of its endpoint; one that asks for none takes no notice.
 
         Returns:
             "" when a token came, else what came instead.
@@ -45,7 +46,10 @@ class ModelEndpoints:
         body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         url = f"{base_url}/completions"
         try:
-            async with self._session.post(url, json=body, timeout=_ANSWER_TIMEOUT) as answer:
+            asking = self._session.post(
+                url, json=body, headers=_bearer(api_key), timeout=_ANSWER_TIMEOUT
+            )
+            async with asking as answer:
                 text = await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"no answer from {url}: {str(error) or type(error).__name__}"
@@ -64,11 +68,14 @@ class ModelEndpoints:
             token: Ray's token.
         """
         url = f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
-        headers = {"Authorization": f"Bearer {token}"}
-        asking = self._session.get(url, headers=headers, timeout=_DETAILS_TIMEOUT)
+        asking = self._session.get(url, headers=_bearer(token), timeout=_DETAILS_TIMEOUT)
         try:
             async with asking as answer:
                 found = await answer.json() if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}

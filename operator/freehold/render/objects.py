@@ -9,6 +9,7 @@ import yaml
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
+from freehold.render.api_keys import token_secret_name
 from freehold.render.endpoint_service import endpoint_service
 from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
@@ -20,18 +21,24 @@ from freehold.render.serve_config import (
     to_yaml,
 )
 from freehold.render.serving_config_map import serving_config_map
+from freehold.render.source_pin import UNPINNED, SourcePin
 
 
 def model_serve_config(
-    model: ModelDeployment, plan: Plan, commit: str | None = None
+    model: ModelDeployment, plan: Plan, pin: SourcePin = UNPINNED
 ) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = serve_application(model, plan, commit=commit)
+    application = serve_application(model, plan, pin=pin)
     return serve_config([application] if application else [])
 
 
 def canonical_objects(
-    model: ModelDeployment, plan: Plan, namespace: str, archive: bytes, commit: str | None = None
+    model: ModelDeployment,
+    plan: Plan,
+    namespace: str,
+    archive: bytes,
+    pin: SourcePin = UNPINNED,
+    uid: str | None = None,
 ) -> list[dict[str, Any]] | Fault:
     """Return the objects as they are frozen: with one replica, led to by any cluster.
 
@@ -40,15 +47,17 @@ def canonical_objects(
         plan: Its plan.
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
-        commit: What the model's revision means; None to leave that to the engine.
+        pin: What the model's source is held to.
+        uid: The model's uid; None for objects to look at.
 
     Returns:
         ConfigMap, RayService and Service, or what keeps them from being rendered.
     """
     one = canonical_model(model)
-    text = to_yaml(model_serve_config(one, plan, commit))
+    text = to_yaml(model_serve_config(one, plan, pin))
     config_map = serving_config_map(model.name, namespace, archive)
-    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"])
+    tokens = token_secret_name(model.name, uid)
+    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"], tokens)
     if isinstance(service, Fault):
         return service
     return [config_map, service, endpoint_service(model.name, namespace)]

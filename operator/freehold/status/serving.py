@@ -23,6 +23,7 @@ _TOUCHES_NO_POD = (
     api.NO_ENGINE_IMAGE,
     api.CHILD_REFUSED,
     api.CHILD_NOT_OURS,
+    api.API_KEYS_MISSING,
     api.RAY_SERVICE_INVALID,
 )
 

@@ -176,13 +176,19 @@ def test_a_rule_reads_only_fields_that_the_schema_has(crd: Schema) -> None:
 
 
 def test_a_name_is_held_to_the_sentence_of_the_command_line() -> None:
-    (rule, taken) = root(MODEL)[VALIDATIONS]
+    (rule, taken, _) = root(MODEL)[VALIDATIONS]
     assert MODEL_NAME.pattern in rule["rule"]
     assert "size() <= 40" in rule["rule"]
     assert MODEL_NAME.allowed in rule["message"]
     assert "endsWith('-head-svc')" in taken["rule"]
     assert taken["message"].startswith("metadata.name: ")
     assert VALIDATIONS not in root(CLASS)
+
+
+def test_the_secret_that_is_made_is_nobody_else_s() -> None:
+    (*_, rule) = root(MODEL)[VALIDATIONS]
+    assert rule["message"].startswith("spec.endpoint.authentication.secretRef.name: another name")
+    assert "self.metadata.name + '-api-key'" in rule["rule"]
 
 
 def test_the_names_are_those_that_people_type() -> None:

@@ -227,6 +227,16 @@ RULE_FAULTS = {
         f"{SMALL}  endpoint:\n    authentication: {{type: None, secretRef: {{name: a}}}}\n",
         ("spec.endpoint.authentication.secretRef", '{"name": "a"}', "only with type APIKey", 9),
     ),
+    "keys in the Secret that is made": (
+        f"{SMALL}  endpoint:\n    authentication:\n      type: APIKey\n"
+        "      secretRef: {name: m-api-key}\n",
+        (
+            "spec.endpoint.authentication.secretRef.name",
+            '"m-api-key"',
+            "another name than that of the Secret that is made",
+            11,
+        ),
+    ),
     "a selector that is not used": (
         f"{SMALL}  endpoint:\n    allowedNamespaces: {{from: All, selector: {{}}}}\n",
         ("spec.endpoint.allowedNamespaces.selector", "{}", "when from is Selector", 9),
