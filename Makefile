@@ -12,7 +12,7 @@ LOCK := $(COMPILE) pyproject.toml
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help setup demo test check unit integration kills live tools cluster cluster-down lock generate bench bench-operator clean
+.PHONY: help setup demo test check unit integration kills live on-node tools cluster cluster-down node node-down lock generate bench bench-operator clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,7 @@ $(VENV)/.ready: requirements/development.txt requirements/uv.txt pyproject.toml
 demo: setup ## Serve the demo model with two tensor-parallel workers; Ctrl-C stops it
 	$(BIN)/freehold run examples/gemma-3-270m.yaml
 
-test: setup check unit integration live ## Everything: linters, unit tests, a real control plane, live Ray and vLLM
+test: setup check unit integration live on-node ## Everything: linters, unit tests, a real control plane, live Ray and vLLM, a real node
 
 check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/ruff check
@@ -60,14 +60,23 @@ kills: tools ## 300 random kills of the operator while models change; FREEHOLD_S
 live: setup ## Tests against real Ray and real vLLM
 	$(BIN)/python -m pytest tests/live --durations=8
 
+on-node: tools setup ## Tests on a real node: pods, real Ray and vLLM in them; needs root
+	$(BIN)/python -m pytest tests/cluster --durations=8
+
 tools: $(VENV)/.ready ## Build etcd, Kubernetes, kwok, kubectl and Helm, once; needs Go or gets it
 	@$(BIN)/python -m tests.control_plane.build
 
 cluster: tools ## Bring up a cluster in the background, with KubeRay, the charts and simulated nodes
-	@$(BIN)/python -m tests.installation up
+	@$(BIN)/python -m tests.installation up cluster
 
 cluster-down: $(VENV)/.ready ## Take it down
-	@$(BIN)/python -m tests.installation down
+	@$(BIN)/python -m tests.installation down cluster
+
+node: tools setup ## Bring up a cluster with one real node, on which pods run; needs root
+	@$(BIN)/python -m tests.installation up node
+
+node-down: $(VENV)/.ready ## Take it down
+	@$(BIN)/python -m tests.installation down node
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py

@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 from tests.control_plane.pinned import tool
-from tests.node.machine import ADDRESS, BRIDGE_ADDRESS, POD_RANGE
+from tests.node.machine import ADDRESS, BRIDGE_ADDRESS, CNI, POD_RANGE
 
 NODE = "node-1"
 PAUSE = "freehold.test/pause:1"
 DOMAIN = "cluster.local"
-_CNI = Path("/usr/lib/cni")
 Words = list[str | Path]
 
 
@@ -82,7 +81,7 @@ sandbox_image = "{PAUSE}"
 # a machine in a machine may not lower it
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{_CNI}"
+bin_dir = "{CNI}"
 conf_dir = "{self.folder / "cni"}"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

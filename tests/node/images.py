@@ -31,7 +31,6 @@ _PACKAGES = (
 )
 _BASE = "localhost/freehold-test-base"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-PROGRAMS = {"debootstrap": "debootstrap", "buildah": "buildah", "busybox": "busybox-static"}
 
 
 @dataclass(frozen=True)

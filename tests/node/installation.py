@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from tests.control_plane.cluster import Cluster
+from tests.control_plane.pinned import module_of
 from tests.control_plane.processes import Server
 from tests.installation import ROOT
 from tests.installation.helm import (
@@ -21,8 +22,15 @@ from tests.installation.helm import (
     helm,
     install,
 )
-from tests.installation.kuberay import kuberay_crds, start_kuberay_of_real_pods
+from tests.installation.everything import Tell
+from tests.installation.kuberay import (
+    kuberay_crds,
+    start_kuberay_of_real_pods,
+    which_crds,
+    which_operator,
+)
 from tests.node.images import Builder, Image, environment_mounts
+from tests.node.machine import check_machine
 from tests.node.node import RealNode
 
 # Where the demo's weights lie, on this machine and so on its node.
@@ -55,12 +63,27 @@ def images(builder: Builder) -> list[Image]:
 
 
 @contextmanager
-def node_with_kuberay() -> Iterator[Installation]:
-    """Bring up a node with KubeRay, and everything that Freehold's charts will ask it for."""
-    with RealNode(environment_mounts(), images(Builder())) as node:
-        cluster = node.plane.cluster
+def node_with_kuberay(tell: Tell = lambda _: None) -> Iterator[Installation]:
+    """Bring up a node with KubeRay, and everything that Freehold's charts will ask it for.
+
+    Args:
+        tell: Is told of each step in a sentence.
+
+    Raises:
+        NodeUnfit: This machine cannot carry a node.
+        ServerFailed: Something did not start.
+    """
+    check_machine()
+    loaded = images(Builder())
+    tell(f"images: {', '.join(it.name for it in loaded)}")
+    with RealNode(environment_mounts(), loaded) as node:
+        cluster, version = node.plane.cluster, module_of("kubelet").version
+        tell(f"a node of Kubernetes {version} with containerd; its API server is {node.plane.url}")
         cluster.apply_crds(kuberay_crds())
-        yield Installation(node, start_kuberay_of_real_pods(cluster, node.plane.processes))
+        tell(f"KubeRay's kinds: {which_crds()}")
+        kuberay = start_kuberay_of_real_pods(cluster, node.plane.processes)
+        tell(f"KubeRay's operator: {which_operator()}")
+        yield Installation(node, kuberay)
 
 
 def install_packaged(

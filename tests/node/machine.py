@@ -24,6 +24,8 @@ SERVICE_RANGE = "198.19.0.0/16"
 # The two ends of the cable between this machine and the one inside.
 HOST_INTERFACE, _INTERFACE = "freehold0", "uplink"
 _CGROUPS = Path("/sys/fs/cgroup")
+# Where Debian puts network plugins.
+CNI = Path("/usr/lib/cni")
 # The node's own processes are in groups of these controllers: so that none is overlooked, and so
 # that they share the cores with the pods and not with everything else here. They are beside the
 # pods' groups, since a group with processes of its own may have no groups below it (version 2).
@@ -46,6 +48,10 @@ PROGRAMS = {
     "conntrack": "conntrack",
     "containerd": "containerd",
     "runc": "runc",
+    # for images
+    "debootstrap": "debootstrap",
+    "buildah": "buildah",
+    "busybox": "busybox-static",
 }
 
 
@@ -119,9 +125,10 @@ def check_machine() -> None:
             "a real node needs root, for namespaces and mounts: run this as root (sudo)"
         )
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
-    if missing or not Path("/usr/lib/cni/bridge").exists():
-        packages = " ".join([*missing, "containernetworking-plugins"])
-        raise NodeUnfit(f"a real node needs more programs: apt-get install {packages}")
+    if not CNI.exists():
+        missing.append("containernetworking-plugins")
+    if missing:
+        raise NodeUnfit(f"a real node needs more programs: apt-get install {' '.join(missing)}")
 
 
 def _groups(name: str) -> list[Path]:
