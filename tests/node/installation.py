@@ -13,6 +13,7 @@ from tests.control_plane.cluster import Cluster
 from tests.control_plane.pinned import module_of
 from tests.control_plane.processes import Server
 from tests.installation import ROOT
+from tests.installation.everything import Tell
 from tests.installation.helm import (
     CHART,
     CRDS_CHART,
@@ -22,7 +23,6 @@ from tests.installation.helm import (
     helm,
     install,
 )
-from tests.installation.everything import Tell
 from tests.installation.kuberay import (
     kuberay_crds,
     start_kuberay_of_real_pods,
