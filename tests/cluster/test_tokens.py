@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 from tests.cluster.load import load
@@ -17,12 +16,12 @@ MANY = 40
 
 
 @pytest.fixture(scope="module")
-def awake(model: Model) -> Iterator[Model]:
+def awake(model: Model) -> Model:
     """The model with a replica that answers, whoever woke it."""
-    model.wait("Ready", "True", "ScaledToZero")
+    model.until("it is ready", lambda: model.condition("Ready").get("status") == "True")
     model.complete("Hello", 1)
     model.wait("Ready", "True", "Answers")
-    yield model
+    return model
 
 
 def test_a_first_request_wakes_a_model_at_zero_and_is_answered_in_english(model: Model) -> None:
