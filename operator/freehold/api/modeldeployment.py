@@ -64,7 +64,8 @@ class Credentials(ApiModel):
     """What opens the model's source."""
 
     secret_ref: SecretReference = Field(
-        description="Secret with the source's credentials, such as HF_TOKEN or AWS keys."
+        description="Secret with the source's credentials: HF_TOKEN, variables of AWS or Azure, "
+        "credentials.json of Google, or a registry's login."
     )
 
 
@@ -74,7 +75,9 @@ class ModelSource(ApiModel):
     source: Source = Field(description="Where the weights are: a URL with one of the schemes.")
     revision: Revision | None = Field(
         default=None,
-        description="Branch, tag or commit; the commit it means at the rollout is what stays.",
+        description="Branch, tag or commit of a hub; the commit it means at the rollout is what "
+        "stays. Of any other source a name of yours for what the files are now: another one rolls "
+        "out the files that are there then.",
     )
     served_name: ServedName | None = Field(
         default=None,

@@ -160,7 +160,8 @@ class Decider:
             if _is_paused(seen):
                 return Finding(api.DESCRIBING_MODEL, "Its source is not read while it is paused.")
             known = _is_known(model, self.world)
-            return await self.describer.look(model, seen, pin_only=known)
+            classes = self.world.catalog.catalog.classes
+            return await self.describer.look(model, seen, classes, pin_only=known)
         if scheme != "hf" and model.spec.model.architecture is None:
             return refusal_of_faults([cannot_be_read(scheme, "hf://")])
         return Told()

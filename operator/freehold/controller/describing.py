@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from freehold.api import conditions as api
+from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.controller.cache import Cache
 from freehold.controller.gather import Seen
@@ -57,19 +58,28 @@ class Describer:
         own = not source.source.startswith("hf://") or source.credentials is not None
         return own or self.offline
 
-    async def look(self, model: ModelDeployment, seen: Seen, *, pin_only: bool) -> Told | Finding:
+    async def look(
+        self,
+        model: ModelDeployment,
+        seen: Seen,
+        classes: Mapping[str, AcceleratorClass],
+        *,
+        pin_only: bool,
+    ) -> Told | Finding:
         """Return what a pod has found at the source, or what there is to say until then.
 
         Args:
             model: The model.
             seen: What is there.
+            classes: The accelerator classes that there are.
             pin_only: Whether only the commit or digest is asked for.
 
         Raises:
             KubeError: The API server must act.
         """
         assert self.image is not None, "is_asked was asked"
-        pod = describe_pod(model, seen.key.namespace, seen.uid, self.image, pin_only=pin_only)
+        place = (seen.key.namespace, seen.uid, self.image)
+        pod = describe_pod(model, *place, classes, pin_only=pin_only)
         name = pod["metadata"]["name"]
         await self._delete(it for it in seen.describing if it["metadata"]["name"] != name)
         live = next((it for it in seen.describing if it["metadata"]["name"] == name), None)

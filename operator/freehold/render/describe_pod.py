@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import DESCRIBE_TASK, TASK_LABEL, child_labels
+from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.canonical import digest
+from freehold.render.node_choice import plain_terms
 from freehold.render.pod_template import WORKER_CONTAINER
 from freehold.render.revision import owner_reference
 from freehold.render.source_access import source_access
@@ -45,7 +48,13 @@ _OF_THE_SOURCE = re.compile(
 
 
 def describe_pod(
-    model: ModelDeployment, namespace: str, owner_uid: str, image: str, *, pin_only: bool
+    model: ModelDeployment,
+    namespace: str,
+    owner_uid: str,
+    image: str,
+    classes: Mapping[str, AcceleratorClass],
+    *,
+    pin_only: bool,
 ) -> dict[str, Any]:
     """Return the pod; another question has another name.
 
@@ -54,6 +63,7 @@ def describe_pod(
         namespace: Its namespace.
         owner_uid: The ModelDeployment's uid.
         image: The operator's own image.
+        classes: The accelerator classes that there are.
         pin_only: Whether the model's shape is known and only its commit or digest is asked for.
     """
     access = source_access(model)
@@ -63,7 +73,7 @@ def describe_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **access.pod,
-        **_tolerations(model),
+        **_placement(model, classes),
         "securityContext": dict(_POD_SECURITY),
         "containers": [_container(model, image, pin_only)],
         "volumes": [*access.volumes, {"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
@@ -122,7 +132,22 @@ def _mappings(value: Any, name: str) -> list[Mapping[str, Any]]:
     return [it for it in found if isinstance(it, Mapping)] if isinstance(found, list) else []
 
 
-def _tolerations(model: ModelDeployment) -> dict[str, Any]:
-    """Return what lets the pod onto accelerators' nodes where the source lies on these."""
-    on_nodes = model.spec.model.source.startswith("file://")
-    return {"tolerations": [{"operator": "Exists"}]} if on_nodes else {}
+def _placement(model: ModelDeployment, classes: Mapping[str, AcceleratorClass]) -> dict[str, Any]:
+    """Return what brings the pod to where a source lies that is on the nodes themselves.
+
+    These are the candidates' nodes, whatever taints they have; any node where there are none.
+    """
+    if not model.spec.model.source.startswith("file://"):
+        return {}
+    placement: dict[str, Any] = {"tolerations": [{"operator": "Exists"}]}
+    hardware = model.spec.hardware
+    names = {it.accelerator for it in hardware.candidates} if hardware else set()
+    found = [resolve_class(name, classes, "") for name in sorted(names)]
+    shapes = [shape for it in found if isinstance(it, Accelerator) for shape in it.shapes]
+    terms = [term for shape in shapes for term in plain_terms(shape)]
+    if terms and all(terms):
+        alternatives = [{"matchExpressions": term} for term in terms]
+        required = {"nodeSelectorTerms": alternatives}
+        affinity = {"requiredDuringSchedulingIgnoredDuringExecution": required}
+        placement["affinity"] = {"nodeAffinity": affinity}
+    return placement
