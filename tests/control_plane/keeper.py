@@ -44,8 +44,11 @@ def main(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _undo(files: dict[str, str], cgroups: list[str]) -> None:
-    """Put files back as they were, and remove cgroups with all that runs in them."""
+def _undo(files: dict[str, str], cgroups: list[str], interfaces: list[str]) -> None:
+    """Put files back as they were, and remove cgroups with all that runs in them.
+
+    Network interfaces go with their namespace, which takes the kernel a moment.
+    """
     for name, content in files.items():
         if Path(name).read_text() != content:
             Path(name).write_text(content)
@@ -53,6 +56,8 @@ def _undo(files: dict[str, str], cgroups: list[str]) -> None:
         for top in found:
             for group in [*sorted(top.glob("**/"), reverse=True)]:
                 _empty(group)
+        time.sleep(0.01)
+    while any(Path("/sys/class/net", it).exists() for it in interfaces):
         time.sleep(0.01)
 
 

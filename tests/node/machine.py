@@ -21,8 +21,8 @@ from tests.control_plane.processes import Processes, Server, ServerFailed
 HOST_ADDRESS, ADDRESS, LINK_BITS = "198.18.0.1", "198.18.0.2", 24
 POD_RANGE, BRIDGE_ADDRESS = "198.18.1.0/24", "198.18.1.1"
 SERVICE_RANGE = "198.19.0.0/16"
-# The two ends of the cable between this machine and the one inside.
-HOST_INTERFACE, _INTERFACE = "freehold0", "uplink"
+# The inner end of the cable between this machine and the one inside.
+_INTERFACE = "uplink"
 _CGROUPS = Path("/sys/fs/cgroup")
 # Where Debian puts network plugins.
 CNI = Path("/usr/lib/cni")
@@ -152,7 +152,9 @@ def _joining(name: str) -> str:
 def _write_undo(folder: Path) -> None:
     sysctls = {f"/proc/sys/{name}": Path("/proc/sys", name).read_text() for name in _SYSCTLS}
     groups = list(map(str, _groups(folder.name)))
-    (folder / UNDO).write_text(json.dumps({"files": sysctls, "cgroups": groups}))
+    (folder / UNDO).write_text(
+        json.dumps({"files": sysctls, "cgroups": groups, "interfaces": [_outer_end(folder)]})
+    )
 
 
 def _holder(folder: Path) -> list[str]:
@@ -180,14 +182,20 @@ def _holder(folder: Path) -> list[str]:
     return ["/bin/sh", "-c", enter, script]
 
 
+def _outer_end(folder: Path) -> str:
+    """Return the name of the cable's end on this machine, another one for each node."""
+    return f"fh-{folder.name.rpartition('-')[2]}"
+
+
 def _lay_cable(machine: Machine) -> None:
     """Join the two machines, so that a person here reaches pods and Services there."""
+    outer = _outer_end(machine.folder)
     here = (
-        f"ip link add {HOST_INTERFACE} type veth peer name {_INTERFACE} netns {machine.server.pid}",
-        f"ip address add {HOST_ADDRESS}/{LINK_BITS} dev {HOST_INTERFACE}",
-        f"ip link set {HOST_INTERFACE} up",
-        f"ip route add {POD_RANGE} via {ADDRESS} dev {HOST_INTERFACE}",
-        f"ip route add {SERVICE_RANGE} via {ADDRESS} dev {HOST_INTERFACE}",
+        f"ip link add {outer} type veth peer name {_INTERFACE} netns {machine.server.pid}",
+        f"ip address add {HOST_ADDRESS}/{LINK_BITS} dev {outer}",
+        f"ip link set {outer} up",
+        f"ip route add {POD_RANGE} via {ADDRESS} dev {outer}",
+        f"ip route add {SERVICE_RANGE} via {ADDRESS} dev {outer}",
     )
     there = (
         f"ip address add {ADDRESS}/{LINK_BITS} dev {_INTERFACE}",
