@@ -9,13 +9,20 @@ MODELS := /var/tmp/freehold
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
+# what a real node is made of: see tests/node/README.md
+PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables conntrack \
+	debootstrap buildah busybox-static
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help setup demo test check unit integration kills live on-node tools cluster cluster-down node node-down lock generate bench bench-operator clean
+.PHONY: help packages setup demo test check unit integration kills live on-node tools cluster cluster-down node node-down lock generate bench bench-operator clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+packages: ## Install what a real node needs of Debian, and a C++ compiler; needs root
+	@dpkg --status $(PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; }
 
 setup: $(VENV)/.ready ## Install everything into .venv and prepare the demo model
 	@$(BIN)/python examples/demo/prepare_model.py --cache $(MODELS)/gemma-3-270m >/dev/null
