@@ -89,7 +89,8 @@ def _sysctls() -> Iterator[tuple[str, str]]:
 
 
 def _processes() -> Iterator[str]:
-    for process in psutil.process_iter(["name"]):
+    for process in psutil.process_iter(["name", "status"]):
         name = str(process.info["name"])
-        if name.startswith(_PROGRAMS):
+        # what has ended may be listed until whoever inherited it looks
+        if name.startswith(_PROGRAMS) and process.info["status"] != psutil.STATUS_ZOMBIE:
             yield name
