@@ -48,8 +48,8 @@ def main(folder: Path) -> None:
 def _undo(files: dict[str, str], cgroups: list[str], interfaces: list[str]) -> None:
     """Put files back as they were, and remove cgroups with all that runs in them.
 
-    Network interfaces would go with their namespace, but connections that nobody has closed can keep
-    that for minutes.
+    Network interfaces would go with their namespace, but connections that nobody has closed can
+    keep that for minutes.
     """
     for name, content in files.items():
         if Path(name).read_text() != content:
