@@ -9,13 +9,20 @@ MODELS := /var/tmp/freehold
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
+# what a real node is made of: see tests/node/README.md
+PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables conntrack \
+	debootstrap buildah busybox-static
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help setup demo test check unit integration kills live tools cluster cluster-down lock generate bench bench-operator clean
+.PHONY: help packages setup demo test check unit integration kills live on-node tools cluster cluster-down node node-down lock generate bench bench-operator clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+packages: ## Install what a real node needs of Debian, and a C++ compiler; needs root
+	@dpkg --status $(PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; }
 
 setup: $(VENV)/.ready ## Install everything into .venv and prepare the demo model
 	@$(BIN)/python examples/demo/prepare_model.py --cache $(MODELS)/gemma-3-270m >/dev/null
@@ -33,7 +40,7 @@ $(VENV)/.ready: requirements/development.txt requirements/uv.txt pyproject.toml
 demo: setup ## Serve the demo model with two tensor-parallel workers; Ctrl-C stops it
 	$(BIN)/freehold run examples/gemma-3-270m.yaml
 
-test: setup check unit integration live ## Everything: linters, unit tests, a real control plane, live Ray and vLLM
+test: setup check unit integration live on-node ## Everything: linters, unit tests, a real control plane, live Ray and vLLM, a real node
 
 check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/ruff check
@@ -60,14 +67,23 @@ kills: tools ## 300 random kills of the operator while models change; FREEHOLD_S
 live: setup ## Tests against real Ray and real vLLM
 	$(BIN)/python -m pytest tests/live --durations=8
 
+on-node: tools setup ## Tests on a real node: pods, real Ray and vLLM in them; needs root
+	$(BIN)/python -m pytest tests/cluster --durations=8
+
 tools: $(VENV)/.ready ## Build etcd, Kubernetes, kwok, kubectl and Helm, once; needs Go or gets it
 	@$(BIN)/python -m tests.control_plane.build
 
 cluster: tools ## Bring up a cluster in the background, with KubeRay, the charts and simulated nodes
-	@$(BIN)/python -m tests.installation up
+	@$(BIN)/python -m tests.installation up cluster
 
 cluster-down: $(VENV)/.ready ## Take it down
-	@$(BIN)/python -m tests.installation down
+	@$(BIN)/python -m tests.installation down cluster
+
+node: tools setup ## Bring up a cluster with one real node, on which pods run; needs root
+	@$(BIN)/python -m tests.installation up node
+
+node-down: $(VENV)/.ready ## Take it down
+	@$(BIN)/python -m tests.installation down node
 
 generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_crds.py

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.control_plane.go import environment, find_go
-from tests.control_plane.pinned import MODULES, Module
+from tests.control_plane.pinned import MODULES, NODE_MODULES, Module
 
 LAST_LINES = 25
 # a line of progress at least this often where the output is no terminal
@@ -156,6 +156,6 @@ class _Progress:
 
 if __name__ == "__main__":
     try:
-        ensure()
+        ensure((*MODULES, *NODE_MODULES))
     except RuntimeError as error:
         sys.exit(str(error))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -29,6 +30,26 @@ rules: [{level: Metadata}]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the servers of a control plane run.
+
+    Attributes:
+        address: What the API server listens at.
+        service_range: Addresses of Services.
+        entry: Words before each server's command, by which it runs in a machine of its own.
+        users: Further users beside ``USERS``, alike.
+        api_server: Flags of the API server.
+    """
+
+    address: str = "127.0.0.1"
+    service_range: str = SERVICE_RANGE
+    entry: tuple[str, ...] = ()
+    users: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # a loopback address can be no endpoint of the Service `kubernetes`
+    api_server: tuple[str, ...] = ("--endpoint-reconciler-type=none",)
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where the files of one control plane are, and the port of its API server.
 
@@ -36,16 +57,23 @@ class Layout:
         folder: The folder of all files.
         port: The API server's port, reserved for the life of the control plane.
         audit: Whether the API server writes an audit log of each request's metadata.
+        place: Where its servers run.
     """
 
     folder: Path
     port: int
     audit: bool
+    place: Place = Place()
+
+    @property
+    def users(self) -> Mapping[str, tuple[str, str]]:
+        """User name and groups by the name of token and kubeconfig."""
+        return {**USERS, **self.place.users}
 
     @property
     def url(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.place.address}:{self.port}"
 
     @property
     def certificate(self) -> Path:
@@ -64,7 +92,8 @@ class Layout:
     def write(self, tokens: dict[str, str]) -> None:
         """Write the files that the servers read at their start."""
         rows = (
-            f'{token},{USERS[name][0]},{name},"{USERS[name][1]}"' for name, token in tokens.items()
+            f'{token},{self.users[name][0]},{name},"{self.users[name][1]}"'
+            for name, token in tokens.items()
         )
         _write_private(self.folder / "tokens.csv", "".join(f"{row}\n" for row in rows))
         for name, token in tokens.items():
@@ -96,14 +125,12 @@ class Layout:
             tool("kube-apiserver"),
             f"--etcd-servers=unix://{self.folder / 'etcd.sock'}",
             f"--cert-dir={self.certificate.parent}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            # a loopback address can be no endpoint of the Service `kubernetes`
-            "--endpoint-reconciler-type=none",
+            f"--bind-address={self.place.address}",
+            f"--advertise-address={self.place.address}",
             f"--secure-port={self.port}",
             # the port is held by a socket of ours, so that nobody takes it during a restart
             "--permit-port-sharing=true",
-            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            f"--service-cluster-ip-range={self.place.service_range}",
             f"--service-account-issuer={ISSUER}",
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
@@ -111,6 +138,7 @@ class Layout:
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--allow-privileged=true",
             "--profiling=false",
+            *self.place.api_server,
             *(audit if self.audit else ()),
         ]
 

@@ -89,7 +89,10 @@ MODULES = (
         "k8s.io/kubernetes",
         {
             name: name
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in (
+                *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+                *("kubelet", "kube-proxy"),
+            )
         },
         ("k8s.io/component-base/version.gitVersion",),
     ),
@@ -109,6 +112,9 @@ MODULES = (
     Module("versitygw", "github.com/versity/versitygw", {"versitygw": "versitygw"}),
 )
 
+# What a real node needs beside them.
+NODE_MODULES = (Module("coredns", "github.com/coredns/coredns", {"coredns": "coredns"}),)
+
 
 def module_of(program: str) -> Module:
     """Return the module that makes a program.
@@ -116,12 +122,12 @@ def module_of(program: str) -> Module:
     Raises:
         KeyError: No module makes it.
     """
-    for module in MODULES:
+    modules = (*MODULES, *NODE_MODULES)
+    for module in modules:
         if program in module.programs:
             return module
-    raise KeyError(
-        f"no tool {program!r}; there are {sorted(p for m in MODULES for p in m.programs)}"
-    )
+    known = sorted(name for module in modules for name in module.programs)
+    raise KeyError(f"no tool {program!r}; there are {known}")
 
 
 def tool(program: str) -> Path:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Self
 
 from tests.control_plane import build
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.commands import USERS, Layout
+from tests.control_plane.commands import Layout, Place
 from tests.control_plane.processes import Processes, Server
 
 
@@ -31,11 +31,13 @@ class ControlPlane:
     Attributes:
         simulate_nodes: Whether kwok runs.
         audit: Whether the API server logs each request to :attr:`audit_log`.
+        place: Says where the servers run, given what ends them; on this machine unless told.
         processes: All that runs for it, once it is started.
     """
 
     simulate_nodes: bool = True
     audit: bool = False
+    place: Callable[[Processes], Place] = lambda _: Place()
     processes: Processes = field(init=False)
 
     def __enter__(self) -> Self:
@@ -67,8 +69,9 @@ class ControlPlane:
             raise
 
     def _start(self) -> None:
-        self.layout = Layout(self.folder, self._port.getsockname()[1], self.audit)
-        tokens = {name: secrets.token_hex(16) for name in USERS}
+        place = self.place(self.processes)
+        self.layout = Layout(self.folder, self._port.getsockname()[1], self.audit, place)
+        tokens = {name: secrets.token_hex(16) for name in self.layout.users}
         self._token = tokens["admin"]
         self.layout.write(tokens)
         self.spawn("etcd", self.layout.etcd())
@@ -119,14 +122,14 @@ class ControlPlane:
     def spawn(
         self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
     ) -> Server:
-        """Start one more process that ends with this control plane, such as an operator.
+        """Start one more process that ends with this control plane and runs where it runs.
 
         Args:
             name: Its name, not yet used here; its log is ``<folder>/<name>.log``.
             command: Program and arguments.
             environment: All of its environment; this process's own unless told.
         """
-        return self.processes.start(name, command, environment)
+        return self.processes.start(name, [*self.layout.place.entry, *command], environment)
 
     @property
     def api_server(self) -> Server:

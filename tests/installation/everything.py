@@ -27,7 +27,7 @@ from tests.installation.operator_process import start_operator_process
 
 Tell = Callable[[str], None]
 # There is no stock image for cores, and the demo's weights lie in a folder of the nodes.
-_CORES = Path(__file__).parent / "data" / "cores_with_an_image.yaml"
+_CORES = ROOT / "examples" / "quickstart" / "cores.yaml"
 _WEIGHTS = "/var/tmp/freehold"
 # The way to the hub is the one of whoever brings the cluster up.
 _OF_THE_HUB = ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HTTPS_PROXY")

@@ -36,7 +36,7 @@ class Task:
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "tests.installation", command],
+            [sys.executable, "-m", "tests.installation", command, "cluster"],
             cwd=ROOT,
             env={**os.environ, "FREEHOLD_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"},
             capture_output=True,

@@ -1,0 +1,28 @@
+"""A real node with Freehold installed from its packaged charts, for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.model import Model
+from tests.node.installation import Installation, install_packaged, node_with_kuberay
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The node, with everything installed."""
+    with node_with_kuberay() as found:
+        install_packaged(found.cluster, tmp_path_factory.mktemp("charts"))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def model(installation: Installation) -> Iterator[Model]:
+    """The quick start's model at zero, in a namespace of the module's own."""
+    with Model.deployed(installation.cluster, QUICK_START) as found:
+        yield found
+
+
+QUICK_START = Path(__file__).parents[2] / "examples" / "quickstart" / "gemma-3-270m.yaml"

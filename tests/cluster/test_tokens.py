@@ -1,0 +1,75 @@
+"""Tokens out of a real cluster: one model from zero to many replicas, through what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from tests.cluster.load import load
+from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.node.installation import Installation
+
+# More than the sixteen that one replica runs and the two that may wait.
+MANY = 40
+
+
+@pytest.fixture(scope="module")
+def awake(model: Model) -> Model:
+    """The model with a replica that answers, whoever woke it."""
+    model.until("it is ready", lambda: model.condition("Ready").get("status") == "True")
+    model.complete("Hello", 1)
+    model.wait("Ready", "True", "Answers")
+    return model
+
+
+def test_a_first_request_wakes_a_model_at_zero_and_is_answered_in_english(model: Model) -> None:
+    model.wait("Ready", "True", "ScaledToZero")
+    assert model.pods("worker") == [] and len(model.pods("head")) == 1
+    answer = model.complete("Once upon a time", 24)
+    (choice,) = answer["choices"]
+    assert "-tp2-" in answer["system_fingerprint"]
+    words = choice["text"].split()
+    assert len(words) > 10 and {"a", "was", "there", "to", "the"} & set(words), choice["text"]
+    assert len(model.pods("worker")) == 1
+    model.wait("Ready", "True", "Answers")
+
+
+def test_without_a_key_nobody_is_answered(awake: Model) -> None:
+    request = urllib.request.Request(
+        f"{awake.url}/v1/models", headers={"Authorization": "Bearer x"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        opener.open(request, timeout=30)
+    assert refused.value.code == 401
+    assert json.load(refused.value)["error"]["code"] == "invalid_api_key"
+
+
+def test_under_load_a_worker_pod_comes_with_each_replica(awake: Model) -> None:
+    with load(awake, MANY) as asked:
+        awake.until("two replicas run", lambda: awake.status.get("readyReplicas") == 2)
+        assert len(awake.pods("worker")) == 2
+    assert asked.lost == [] and asked.answered == asked.sent > MANY
+
+
+def test_traffic_does_not_notice_that_the_api_server_is_away(
+    awake: Model, installation: Installation
+) -> None:
+    with load(awake, 4) as asked:
+        awake.until("some are answered", lambda: asked.answered > 4)
+        with installation.node.plane.api_server_stopped():
+            before = asked.answered
+            awake.until("more are answered meanwhile", lambda: asked.answered > before + 8)
+    assert asked.lost == [] and asked.answered == asked.sent
+    awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+
+
+def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
+    pods = set(awake.pods("worker"))
+    gone = min(pods)
+    awake.kubectl("delete", "pod", gone, "--wait=false")
+    awake.until("another one is there", lambda: set(awake.pods("worker")) - pods)
+    assert awake.complete("Once upon a time", 4)["choices"]
+    awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
