@@ -39,6 +39,8 @@ SCALES = "it brings bounds to the live cluster"
 RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
 PRUNES = "it removes what no revision uses"
+GIVES_UP = "it gives up a cluster that was to take over"
+STARTS_OVER = "it makes anew what KubeRay has given up"
 RECREATES = "it deletes the cluster that must be another"
 
 
@@ -58,6 +60,8 @@ NEEDED_AT = {
     **_rights("ray.io", "rayservices", "list watch", STARTS),
     **_rights("ray.io", "rayservices", "create", WRITES),
     **_rights("ray.io", "rayservices", "get patch", MENDS),
+    **_rights("ray.io", "rayservices", "delete", STARTS_OVER),
+    **_rights("ray.io", "rayservices/status", "patch", GIVES_UP),
     **_rights("ray.io", "rayclusters", "list watch", STARTS),
     **_rights("ray.io", "rayclusters", "patch", SCALES),
     **_rights("ray.io", "rayclusters", "delete", RECREATES),
@@ -98,6 +102,7 @@ class Scenario:
     models: str
     operator: Installed
     granted: set[Right]
+    ray: Control
 
     def steps(self) -> list[Step]:
         return [
@@ -109,6 +114,8 @@ class Scenario:
             Step(RETURNS, self._go_and_return, self._returned),
             Step(FINDS, self._hide_revision, self._found),
             Step(PRUNES, self._leave_behind, self._pruned),
+            Step(GIVES_UP, self._go_and_return_early, self._given_up),
+            Step(STARTS_OVER, self._time_out, self._started_over),
             Step(RECREATES, self._ask_for_another, self._recreated),
             Step("it forgets a model that is deleted", self._delete, self._gone),
         ]
@@ -214,6 +221,37 @@ class Scenario:
         revisions = self._names("controllerrevision")
         return f"{NAME}-old" not in self._names("configmap") and len(revisions) < 14
 
+    def _go_and_return_early(self) -> None:
+        """Ask for another cluster, and take that back before it has taken over."""
+        self._until(lambda: _serving_with(self._get("rayservice")) != "")
+        self._before = {_serving_with(self._get("rayservice"))}
+        self.ray.steer(self.models, NAME, status="DEPLOYING", next_only=True)
+        worker = {"spec": {"priorityClassName": "system-node-critical"}}
+        self._edit({"templates": {"worker": worker}})
+        self._until(lambda: len(self._clusters()) == 2)
+        self._edit({"templates": None})
+
+    def _given_up(self) -> bool:
+        return self._before == {it["metadata"]["name"] for it in self._clusters()}
+
+    def _time_out(self) -> None:
+        """Have it come up again, too late for KubeRay."""
+        self.ray.steer(self.models, NAME, status="DEPLOYING")
+        self._edit({"suspend": True})
+        self._until(lambda: not self._clusters())
+        service = self._get("rayservice")
+        self._before = {service["metadata"]["uid"]}
+        annotations = {"ray.io/initializing-timeout": "1"}
+        self._patch("rayservice", NAME, {"metadata": {"annotations": annotations}})
+        self._edit({"suspend": False})
+
+    def _started_over(self) -> bool:
+        found = self.cluster.get("rayservice", NAME, self.models)
+        if found is None or found["metadata"]["uid"] in self._before:
+            return False
+        self.ray.steer(self.models, NAME)
+        return bool(self._clusters())
+
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
         worker = {"spec": {"priorityClassName": "system-cluster-critical"}}
@@ -259,6 +297,11 @@ class Scenario:
         self._wait(Step("in between", lambda: None, holds))
 
 
+def _serving_with(service: Object) -> str:
+    active = (service.get("status") or {}).get("activeServiceStatus") or {}
+    return str(active.get("rayClusterName", ""))
+
+
 def _labels(labels: dict[str, str | None]) -> Object:
     return {"metadata": {"labels": labels}}
 
@@ -297,7 +340,8 @@ def scenario(plane: ControlPlane, ray: Control, removed: Right | None = None) ->
     given = without(objects, removed) if removed else objects
     try:
         with running(plane, given) as operator:
-            yield Scenario(plane.cluster, system, models, operator, rights_of(_of_operator(given)))
+            rights = rights_of(_of_operator(given))
+            yield Scenario(plane.cluster, system, models, operator, rights, ray)
     finally:
         plane.cluster.kubectl("delete", "namespace", system, models, "--wait=false")
         roles = [

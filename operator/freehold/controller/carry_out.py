@@ -7,16 +7,17 @@ pass completes; the other way round it would decide a second time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
 
 from freehold.api import conditions as api
-from freehold.api.names import REVISION_ANNOTATION
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
+from freehold.controller.superfluous import building_none, is_another, strike, superfluous
 from freehold.kube.children import ForeignChild, Written, foreign_child, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
@@ -29,9 +30,11 @@ from freehold.kube.resources import (
     SECRETS,
     Resource,
 )
-from freehold.render.change import change, ray_cluster_bounds_patch
+from freehold.plan.failure import Failure, failure_text
+from freehold.render.change import ray_cluster_bounds_patch
 from freehold.render.revision import Revision, read_revision
 from freehold.status.outcome import Finding
+from freehold.status.raw import mapping, timestamp
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
 _HISTORY = 10
@@ -45,7 +48,8 @@ class CarriedOut:
 
     Attributes:
         changed: Whether anything was written that Ray or KubeRay now has to take up.
-        begun: Whether KubeRay was given the model just now, and what comes after that is to follow.
+        begun: Whether KubeRay was given the model just now, or had a cluster taken from it, and
+            what comes after that is to follow.
         refused: What keeps a child from being written.
         waits_for: The cluster that must be gone before a new one is made; "" for none.
     """
@@ -72,8 +76,13 @@ class Writer:
     _has_token: set[str] = field(default_factory=set)
     _found_token: dict[str, float] = field(default_factory=dict)
 
-    async def decide(self, seen: Seen, decision: Decision) -> str | None:
-        """Write the revision that was decided on, or its new place in the history.
+    async def decide(self, seen: Seen, decision: Decision, now: datetime) -> str | None:
+        """Write the revision that was decided on, or that it was asked for again.
+
+        Args:
+            seen: What is there.
+            decision: What was decided.
+            now: The present, from which the time for its rollout counts.
 
         Returns:
             The uid of a new revision, which is known to be whole; None where none was made.
@@ -87,17 +96,39 @@ class Writer:
             self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
             return str(made["metadata"]["uid"])
         if decision.number is not None and revision is not None:
-            operations = [
+            again = self._annotated(seen, revision.name, ASKED_AGAIN_ANNOTATION, timestamp(now))
+            forgiven: list[Object] = [{"op": "remove", "path": _path(FAILED_ANNOTATION)}]
+            operations: list[Object] = [
                 {"op": "test", "path": "/revision", "value": revision.number},
                 {"op": "replace", "path": "/revision", "value": decision.number},
+                *(forgiven if revision.failure is not None else []),
+                *again,
             ]
-            place = (seen.key.namespace, revision.name)
-            self.cache.seen(
-                CONTROLLER_REVISIONS,
-                await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
-                ours=True,
-            )
+            await self._patch_revision(seen, revision.name, operations)
         return None
+
+    async def give_up(self, seen: Seen, revision: Revision, failure: Failure) -> None:
+        """Write on a revision that its rollout was given up; what follows goes by that.
+
+        Raises:
+            KubeError: It could not be written, and nothing was given up.
+        """
+        text = failure_text(failure)
+        marked = self._annotated(seen, revision.name, FAILED_ANNOTATION, text)
+        operations = [{"op": "test", "path": "/revision", "value": revision.number}, *marked]
+        await self._patch_revision(seen, revision.name, operations)
+
+    def _annotated(self, seen: Seen, revision: str, name: str, value: str) -> list[Object]:
+        """Return the JSON patch by which a revision gets an annotation."""
+        raw = self.cache.get(CONTROLLER_REVISIONS, (seen.key.namespace, revision)) or {}
+        if mapping(raw, "metadata", "annotations"):
+            return [{"op": "add", "path": _path(name), "value": value}]
+        return [{"op": "add", "path": "/metadata/annotations", "value": {name: value}}]
+
+    async def _patch_revision(self, seen: Seen, name: str, operations: list[Object]) -> None:
+        place = (seen.key.namespace, name)
+        patched = await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations)
+        self.cache.seen(CONTROLLER_REVISIONS, patched, ours=True)
 
     async def carry_out(
         self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
@@ -122,10 +153,18 @@ class Writer:
             is_service = child["kind"] == RAY_SERVICES.kind
             if is_service and not kuberay:
                 continue
+            unwanted = superfluous(seen, child) if is_service else None
+            if unwanted is not None:
+                child = building_none(child)
             written = await self._write(seen, child)
             if isinstance(written, Finding):
                 return CarriedOut(changed, refused=written)
             if is_service and written is Written.CREATED:
+                return CarriedOut(changed=True, begun=True)
+            if unwanted is not None:
+                struck = await strike(self.client, seen, unwanted)
+                if struck is not None:
+                    self.cache.seen(RAY_SERVICES, struck, ours=True)
                 return CarriedOut(changed=True, begun=True)
             if is_service:
                 changed = written is not Written.NOTHING
@@ -235,7 +274,7 @@ class Writer:
             if service["spec"].get("suspend"):
                 continue
             name, ending = cluster["metadata"]["name"], cluster["metadata"].get("deletionTimestamp")
-            if recreate and _is_another(seen, service, cluster):
+            if recreate and is_another(seen, service, cluster):
                 waits_for = name
                 if not ending:
                     uid = cluster["metadata"]["uid"]
@@ -262,18 +301,9 @@ class Writer:
         self.cache.gone(resource, body["metadata"])
 
 
-def _is_another(seen: Seen, service: Object, cluster: Mapping[str, Any]) -> bool:
-    """Tell whether a live cluster is not the one that the RayService describes now.
-
-    By the revision that it was made from, where that is still there: of a field that is gone since
-    nothing tells on the cluster itself, where others may have added some.
-    """
-    annotations = cluster["metadata"].get("annotations") or {}
-    revision = seen.revision(str(annotations.get(REVISION_ANNOTATION)))
-    if revision is not None:
-        return change(service, revision.ray_service, exact=True).kind == "NewCluster"
-    live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}
-    return change(service, live).kind == "NewCluster"
+def _path(annotation: str) -> str:
+    """Return where an annotation stands, as a JSON pointer."""
+    return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
 
 
 def _refused(child: Object, message: str) -> str:

@@ -24,6 +24,7 @@ from freehold.controller.metrics import Metrics
 from freehold.controller.probes import Probes
 from freehold.controller.queue import Key, PassQueue
 from freehold.controller.reconcile import Next, Reconciler
+from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
 from freehold.controller.served_names import ServedNames
 from freehold.controller.until_stopped import Stopped, until_stopped
@@ -88,12 +89,14 @@ class Operator:
             relist_every=settings.relist_every,
             on_kinds=self._all_again,
         )
+        observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), self._names),
             writer=Writer(client, self._cache, key),
-            observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), key),
+            observer=observer,
+            recovery=Recovery(client, observer),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),
