@@ -48,10 +48,8 @@ from freehold.status.overdue import given_up
 from freehold.status.serving import needs_probe, rolled_out
 from freehold.status.summarize import summarize
 
-# How soon to look again for what no watch tells: engines that start.
+# How soon to look again for what no watch tells: engines that start, what Serve has taken up.
 _ENGINES_S = 10.0
-# How soon to look again at a rollout whose time may be up.
-_LATE_S = 30.0
 # And for what is in a child's way: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
 
@@ -128,7 +126,7 @@ class Reconciler:
         ending = outcome.deleting or (service is not None and service.deleting)
         stuck = await self._free(seen.key) if ending else None
         again = await self.recovery.look(seen, outcome)
-        return Next(_soonest(wait, stuck, again, self._look_again(outcome)))
+        return Next(_soonest(wait, stuck, again, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
@@ -218,31 +216,6 @@ class Reconciler:
         status = summarize(outcome, self.reporter.known(seen), now)
         return await self.reporter.report(seen, status, now)
 
-    def _look_again(self, outcome: Outcome) -> float | None:
-        """Return when to look for what no watch tells of: engines, and deadlines that pass."""
-        service = outcome.ray_service
-        if outcome.child_refusal is not None:
-            return _IN_THE_WAY_S
-        waits = None
-        if outcome.rollout is not None or service is None or not service.ready:
-            waits = self._until_deadline(outcome)
-        if service is not None and service.active is not None and outcome.refusal is None:
-            engines = outcome.engines
-            wanted = max(outcome.replicas.minimum, engines.target if engines else 1)
-            if engines is None or len(engines.running) < wanted:
-                return _soonest(_ENGINES_S, waits)
-        return waits
-
-    def _until_deadline(self, outcome: Outcome) -> float:
-        """Return when a deadline that began at the latest now, or with its rollout, has passed."""
-        whole = outcome.progress_deadline.total_seconds() + 1
-        started = outcome.rollout.started if outcome.rollout else None
-        if started is None:
-            return whole
-        left = (outcome.deadline(started) - self.now()).total_seconds() + 1
-        # it may count from later, as from the end of a suspension
-        return min(whole, left if left > 0 else _LATE_S)
-
     async def _failed(self, seen: Seen, outcome: Outcome, error: KubeError) -> Next:
         """Tell what ended the pass, if that can be told, and try again."""
         after = error.retry_after if isinstance(error, Transient) else None
@@ -277,6 +250,24 @@ class Reconciler:
 
 def _knows(error: KubeError, outcome: Outcome) -> bool:
     return outcome.kuberay and not isinstance(error, KindMissing)
+
+
+def _look_again(outcome: Outcome) -> float | None:
+    """Return when to look for what no watch tells of: engines, rollouts, deadlines that pass."""
+    service = outcome.ray_service
+    if outcome.child_refusal is not None:
+        return _IN_THE_WAY_S
+    whole = outcome.progress_deadline.total_seconds() + 1
+    if outcome.has_way_back:
+        return min(_ENGINES_S, whole)
+    if service is not None and service.active is not None and outcome.refusal is None:
+        engines = outcome.engines
+        wanted = max(outcome.replicas.minimum, engines.target if engines else 1)
+        if engines is None or len(engines.running) < wanted:
+            return _ENGINES_S
+    if outcome.rollout is not None or service is None or not service.ready:
+        return whole
+    return None
 
 
 def _soonest(*waits: float | None) -> float | None:

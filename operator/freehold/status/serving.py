@@ -51,10 +51,15 @@ def rolled_out(outcome: Outcome) -> bool:
         return True
     if service.active is None or not service.active.running or service.upgrading:
         return False
-    said = outcome.submission
-    if said is not None and not said.is_of(service.active.name, RUNNING):
+    if not _serve_says_so(outcome, service.active):
         return False
     return _rests_at_zero(outcome) or _has_answered(outcome)
+
+
+def _serve_says_so(outcome: Outcome, active: ServedCluster) -> bool:
+    """Return whether Serve itself runs the present application; where it never answers, let it."""
+    said = outcome.submission
+    return said.is_of(active.name, RUNNING) if said is not None else outcome.engines is None
 
 
 def needs_probe(outcome: Outcome) -> bool:

@@ -22,6 +22,7 @@ from freehold.status.outcome import (
     Retry,
     RolledBack,
     Rollout,
+    Submission,
 )
 from freehold.status.pod_state import ContainerTrouble, PodState, read_pod
 from freehold.status.raw import ConditionState
@@ -125,6 +126,7 @@ SERVES = Outcome(
     ray_service=service(cluster("chat-old", application())),
     pods=PODS,
     engines=ENGINES,
+    submission=Submission("chat-old", "RUNNING", taken=True),
     probe=ANSWERED,
     addresses=(("openai", "http://chat.models.svc:8000/v1"),),
 )

@@ -284,9 +284,10 @@ RUNS = cluster("chat-old", application())
         pytest.param(FRESH, False, id="there is no RayService"),
         pytest.param(COMING, False, id="its first cluster is pending"),
         pytest.param(
-            replace(SERVES, submission=Submission("chat-old", "RUNNING", taken=True)),
-            True,
-            id="Serve runs the present application",
+            replace(SERVES, submission=None), False, id="Serve does not answer at the moment"
+        ),
+        pytest.param(
+            replace(SERVES, submission=None, engines=None), True, id="Serve has never answered"
         ),
         pytest.param(
             replace(SERVES, submission=Submission("chat-old", "RUNNING", taken=False)),
