@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from freehold.api import conditions as api
@@ -144,32 +144,37 @@ class Writer:
         Raises:
             KubeError: The cluster must act; what was written stands.
         """
-        changed, waits_for = False, ""
         refused = await self._in_the_way(seen, desired)
         if refused is not None:
             return CarriedOut(refused=refused)
         await self._give_token(seen)
+        done = CarriedOut()
         for child in desired:
-            is_service = child["kind"] == RAY_SERVICES.kind
-            if is_service and not kuberay:
-                continue
-            unwanted = superfluous(seen, child) if is_service else None
-            if unwanted is not None:
-                child = building_none(child)
-            written = await self._write(seen, child)
-            if isinstance(written, Finding):
-                return CarriedOut(changed, refused=written)
-            if is_service and written is Written.CREATED:
-                return CarriedOut(changed=True, begun=True)
-            if unwanted is not None:
-                struck = await strike(self.client, seen, unwanted)
-                if struck is not None:
-                    self.cache.seen(RAY_SERVICES, struck, ours=True)
-                return CarriedOut(changed=True, begun=True)
-            if is_service:
-                changed = written is not Written.NOTHING
-                waits_for = await self._clusters(seen, child, recreate)
-        return CarriedOut(changed, waits_for=waits_for)
+            if child["kind"] != RAY_SERVICES.kind:
+                written = await self._write(seen, child)
+                if isinstance(written, Finding):
+                    return replace(done, refused=written)
+            elif kuberay:
+                done = await self._ray_service(seen, child, recreate)
+                if done.begun or done.refused is not None:
+                    return done
+        return done
+
+    async def _ray_service(self, seen: Seen, service: Object, recreate: bool) -> CarriedOut:
+        """Make the RayService what it should be, and its clusters."""
+        unwanted = superfluous(seen, service)
+        meant = service if unwanted is None else building_none(service)
+        written = await self._write(seen, meant)
+        if isinstance(written, Finding):
+            return CarriedOut(refused=written)
+        if unwanted is not None:
+            struck = await strike(self.client, seen, unwanted)
+            if struck is not None:
+                self.cache.seen(RAY_SERVICES, struck, ours=True)
+        if unwanted is not None or written is Written.CREATED:
+            return CarriedOut(changed=True, begun=True)
+        waits_for = await self._clusters(seen, service, recreate)
+        return CarriedOut(written is not Written.NOTHING, waits_for=waits_for)
 
     async def prune(self, seen: Seen, in_use: Iterable[str]) -> None:
         """Delete old revisions, and archives that no revision uses.
