@@ -6,6 +6,7 @@ import asyncio
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import httpx
 import freehold
 from freehold.local.replica_address import REPLICA_PORTS
 from freehold.render.request_path import DIRECT_ENVIRONMENT
+from freehold.serving.api_keys import ApiKeys
 from freehold.serving.guard import App, Guard
 from path_bench.client import Round
 from path_bench.family import environment
@@ -24,6 +26,8 @@ from path_bench.rounds import Figures, measure
 from path_bench.targets import HOST, Model, Target, haproxy_places, ray_head, wait_for_token
 
 _GUARD_REQUESTS = 20_000
+_KEY = "0" * 64
+_BODY = b'{"model": "llama", "prompt": "' + b"Once upon a time. " * 100 + b'", "max_tokens": 40}'
 # One round of the no-op server: 16 streams, 400 chunks each, of which none costs an engine's step.
 _NOOP = (16, 16, 400)
 _CODE = os.pathsep.join(str(Path(p).parents[1]) for p in (__file__, freehold.__file__))
@@ -114,13 +118,16 @@ def _up(target: Target) -> Iterator[None]:
 
 
 def guard_microseconds() -> float:
-    """Return what the guard adds to one request with the headers of an ordinary client."""
-    return asyncio.run(_compare())
+    """Return what the guard adds to one request of an ordinary client, with a key of two."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("former", "present"):
+            (Path(folder) / name).write_text(f"{name}-{_KEY}")
+        return asyncio.run(_compare(ApiKeys(Path(folder))))
 
 
-async def _compare() -> float:
+async def _compare(keys: ApiKeys) -> float:
     bare = await _time(_nothing)
-    guarded = await _time(Guard(_nothing))
+    guarded = await _time(Guard(_nothing, keys))
     return (guarded - bare) / _GUARD_REQUESTS * 1e6
 
 
@@ -131,7 +138,10 @@ async def _time(app: App) -> float:
         "method": "POST",
         "path": "/v1/completions",
         "root_path": "",
-        "headers": [(name, b"a value of some length") for name in names],
+        "headers": [
+            *((name, b"a value of some length") for name in names),
+            (b"authorization", f"Bearer present-{_KEY}".encode()),
+        ],
     }
     start = time.perf_counter()
     for _ in range(_GUARD_REQUESTS):
@@ -144,7 +154,7 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _receive() -> MutableMapping[str, Any]:
-    return {}
+    return {"type": "http.request", "body": _BODY}
 
 
 async def _send(message: MutableMapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.plan import NoPlan, Plan, Rejection
 from freehold.plan.planner import Option, Question
 from freehold.render.hardware import NO_ENGINE_IMAGE, NO_SUCH_NODES, Hardware
+from freehold.sources.describe import Described
 
 # Candidates and classes that a message names; of more, their number.
 _LISTED = 4
@@ -99,6 +100,7 @@ def plan_on_cluster(
     *,
     prefer: str | None = None,
     offline: bool = False,
+    described: Described | None = None,
 ) -> Planned | tuple[Fault, ...]:
     """Plan one model for the first candidate that the cluster has or can grow to have.
 
@@ -108,6 +110,7 @@ def plan_on_cluster(
         hardware: What the cluster's nodes carry.
         prefer: Name of the candidate to stay with while it carries the model and can be had.
         offline: Whether the hub must not be asked.
+        described: What the source was found to hold; None to look now.
 
     Returns:
         As ``plan_model`` does. Candidates without nodes are rejected with ``NoSuchNodes``, those
@@ -120,7 +123,9 @@ def plan_on_cluster(
     def judge(question: Question, option: Option) -> Plan | Rejection:
         return hardware.consider(model, question, option)
 
-    return plan_model(model, catalog.catalog, offline=offline, judge=judge, prefer=prefer)
+    return plan_model(
+        model, catalog.catalog, offline=offline, judge=judge, prefer=prefer, described=described
+    )
 
 
 def _broken_classes(model: ModelDeployment, catalog: ClusterCatalog) -> Iterable[Fault]:

@@ -122,6 +122,7 @@ def plan_model(
     choose: Callable[[Question], tuple[Option, ...]] | None = None,
     judge: Judge | None = None,
     prefer: str | None = None,
+    described: Described | None = None,
 ) -> Planned | tuple[Fault, ...]:
     """Describe, resolve and plan one model.
 
@@ -132,15 +133,16 @@ def plan_model(
         choose: Takes the question and returns the options to consider instead of its own.
         judge: Judges one candidate, such as by the nodes that exist; else by memory alone.
         prefer: Name of the candidate to stay with as long as it carries the model.
+        described: What the source was found to hold; None to look now.
 
     Returns:
         The plan or the planner's refusal, or the faults that keep it from being planned at all;
         those of the model's source, and they alone, are at one of ``SOURCE_FIELDS``.
     """
-    described = describe(model.spec.model, catalog, offline=offline)
-    if isinstance(described, tuple):
-        return described
-    question = resolve(model, described.description, catalog.classes)
+    found = described or describe(model.spec.model, catalog, offline=offline)
+    if isinstance(found, tuple):
+        return found
+    question = resolve(model, found.description, catalog.classes)
     if isinstance(question, tuple):
         return question
     if choose is not None:
@@ -149,7 +151,7 @@ def plan_model(
         if faults:
             return faults
     answer = make_plan(question, judge=judge, prefer=prefer)
-    return Planned(model, described, question, answer)
+    return Planned(model, found, question, answer)
 
 
 def refusals(planned: Iterable[Planned]) -> list[str]:

@@ -106,6 +106,7 @@ MODULES = (
     Module(
         "helm", "helm.sh/helm/v4", {"helm": "helm"}, ("helm.sh/helm/v4/internal/version.version",)
     ),
+    Module("versitygw", "github.com/versity/versitygw", {"versitygw": "versitygw"}),
 )
 
 

@@ -90,6 +90,9 @@ class FakeRay:
         steering = self.rays.steering_of(cluster)
         asked = self.rays.asked(cluster.namespace, cluster.model)
         asked.requests[request.path] = asked.requests.get(request.path, 0) + 1
+        key = _token(request)
+        if key and key not in asked.keys:
+            asked.keys.append(key)
         if steering.hangs:
             await asyncio.Event().wait()
         models = self.rays.models(cluster)

@@ -56,8 +56,10 @@ class Asked:
         requests: Count of requests to its endpoint, by path.
         declared: Count of Serve configs that its dashboards took.
         tokens: Tokens that its dashboards were shown, each once.
+        keys: Keys that its endpoint was shown, each once; it asks for none.
     """
 
     requests: dict[str, int] = field(default_factory=dict)
     declared: int = 0
     tokens: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)

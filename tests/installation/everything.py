@@ -73,6 +73,8 @@ def _values(kuberay: KubeRay) -> Mapping[str, Any]:
         "metrics": {"port": free_port()},
         "extraEnv": [{"name": name, "value": value} for name, value in environment.items()],
         "admission": {"hostPathPrefixes": [_WEIGHTS]},
+        # nothing runs in pods of simulated nodes
+        "sourcePods": False,
     }
 
 

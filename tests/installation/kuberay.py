@@ -1,15 +1,17 @@
-"""KubeRay in tests: its kinds, and a real operator or the stand-in with the fake of Ray behind it.
+"""KubeRay in tests: its kinds, and a real operator or the stand-in, with a fake of Ray or real.
 
 ``FREEHOLD_KUBERAY_CRDS`` names a folder with KubeRay's own CRDs; without it there are minimal ones.
 ``FREEHOLD_KUBERAY_OPERATOR`` names the binary of a real KubeRay operator; without it the stand-in
-runs. Both reach Ray through ``HTTP_PROXY`` alone.
+runs. Both reach the fake through ``HTTP_PROXY`` alone. Where pods run, a real operator reaches Ray
+through the API server, since one outside of the cluster has no DNS, and the stand-in by the pods'
+addresses.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +67,13 @@ def which_operator() -> str:
 
 def proxied(url: str) -> dict[str, str]:
     """Return this process's environment with the fake at ``url`` as its only proxy."""
-    ours = {name for key in _PROXY_VARIABLES for name in (key, key.lower())}
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
     # Go and aiohttp read the one or the other
-    return {**kept, "HTTP_PROXY": url, "http_proxy": url}
+    return {**_unproxied(), "HTTP_PROXY": url, "http_proxy": url}
+
+
+def _unproxied() -> dict[str, str]:
+    ours = {name for key in _PROXY_VARIABLES for name in (key, key.lower())}
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 @contextmanager
@@ -80,15 +85,39 @@ def running_kuberay(cluster: Cluster, processes: Processes, *stand_in: str) -> I
         processes: Where it is started.
         stand_in: Further arguments of the stand-in.
     """
+    with fake_ray(cluster.kubeconfig) as ray:
+        server = _start(cluster, processes, proxied(ray.url), stand_in=stand_in)
+        yield KubeRay(ray, server, bool(os.environ.get(OPERATOR)))
+
+
+def start_kuberay_of_real_pods(cluster: Cluster, processes: Processes, *stand_in: str) -> Server:
+    """Run KubeRay against a cluster with its CRDs whose pods run; it ends with the processes.
+
+    Args:
+        cluster: The cluster; this machine reaches the addresses of its pods.
+        processes: Where it is started.
+        stand_in: Further arguments of the stand-in.
+    """
+    real = ("--use-kubernetes-proxy",)
+    return _start(cluster, processes, _unproxied(), real=real, stand_in=stand_in)
+
+
+def _start(
+    cluster: Cluster,
+    processes: Processes,
+    environment: dict[str, str],
+    *,
+    real: Sequence[str] = (),
+    stand_in: Sequence[str] = (),
+) -> Server:
+    """Start either, each with further arguments of its own; returns once it watches."""
     binary = os.environ.get(OPERATOR)
     if binary:
         cluster.apply_crds(_RAY_JOBS)
-    with fake_ray(cluster.kubeconfig) as ray:
-        command = _real(binary, cluster) if binary else [*_stand_in(cluster), *stand_in]
-        environment = {**proxied(ray.url), "PYTHONPATH": str(ROOT)}
-        server = processes.start("kuberay", command, environment)
-        server.says('"Starting workers"' if binary else "watches")
-        yield KubeRay(ray, server, bool(binary))
+    command = [*_real(binary, cluster), *real] if binary else [*_stand_in(cluster), *stand_in]
+    server = processes.start("kuberay", command, {**environment, "PYTHONPATH": str(ROOT)})
+    server.says('"Starting workers"' if binary else "watches")
+    return server
 
 
 def _real(binary: str, cluster: Cluster) -> list[str]:

@@ -111,6 +111,7 @@ def _source(text: str) -> Mapping[str, Any]:
     return {"spec.model.source": text}
 
 
+_SELECTOR = "spec.endpoint.allowedNamespaces.selector"
 _ARCHITECTURE = "spec.model.architecture"
 _EXPERTS = {"count": 8, "perToken": 2, "intermediateSize": 64, "layers": 2}
 _LATENT = {"kvLoraRank": 512, "ropeHeadDim": 64}
@@ -133,7 +134,21 @@ EDITS: dict[str, Mapping[str, Any]] = {
     },
     "idle time without zero": {"spec.autoscaling.minReplicas": 1},
     "keys for nobody": {"spec.endpoint.authentication.type": "None"},
+    "keys in the Secret that is made": {
+        "metadata.name": "chat",
+        "spec.endpoint.authentication": {
+            "type": "APIKey",
+            "secretRef": {"name": "chat-api-key"},
+        },
+    },
     "a selector for all": {"spec.endpoint.allowedNamespaces.from": "All"},
+    "a requirement of one of no values": {
+        f"{_SELECTOR}.matchExpressions": [{"key": "team", "operator": "In"}]
+    },
+    "a requirement of values that are not asked for": {
+        f"{_SELECTOR}.matchExpressions": [{"key": "team", "operator": "Exists", "values": ["a"]}]
+    },
+    "a label's value that is none": {f"{_SELECTOR}.matchLabels": {"team": "a b"}},
     "no selector": {"spec.endpoint.allowedNamespaces.selector": ABSENT},
     "more key heads than heads": {f"{_ARCHITECTURE}.keyValueHeads": 256},
     "more local layers than layers": {

@@ -56,8 +56,12 @@ class Models:
         assert found is not None
         return found
 
+    def token_secret(self, name: str) -> str:
+        """Return the name of the Secret with the token of a model's Ray clusters."""
+        return f"{name}-tokens-{self.get(name)['metadata']['uid'][:8]}"
+
     def token(self, name: str) -> Object:
-        return self.cluster.get("secret", f"{name}-ray-token", self.namespace) or {}
+        return self.cluster.get("secret", self.token_secret(name), self.namespace) or {}
 
     def pods(self, name: str, role: str) -> list[Object]:
         return self.cluster.list("pod", self.namespace, f"{of(name)},ray.io/node-type={role}")

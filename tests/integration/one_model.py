@@ -14,7 +14,13 @@ from tests.integration.operator import apply_model, condition, until, wait_for_c
 
 Object = dict[str, Any]
 # What the operator makes for a model; the Secret, which it may not read, left aside.
-CHILDREN = ("configmaps", "services", "rayservices", "controllerrevisions")
+CHILDREN = (
+    "networkpolicies",
+    "configmaps",
+    "services",
+    "rayservices",
+    "controllerrevisions",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def test_a_token_that_was_deleted_is_made_again_when_a_pod_misses_it(models: Mod
     models.wait("robbed", "Ready", "True")
     (worker,) = models.pods("robbed", "worker")
     before = models.token("robbed")
-    models.kubectl("delete", "secret", "robbed-ray-token")
+    models.kubectl("delete", "secret", models.token_secret("robbed"))
     (container,) = worker["status"]["containerStatuses"]
     words = {"reason": "CreateContainerConfigError", "message": "not found"}
     waits = {**container, "ready": False, "state": {"waiting": words}}

@@ -22,6 +22,10 @@ from tests.installation.helm import (
     rendered_objects,
 )
 from tests.integration.harness import ROOT
+from tests.network import matrix
+from tests.network.evaluation import NAME_LABEL, Network, Pod, matches, reached
+
+from freehold.cli.peers import PeersType
 
 DATA = Path(__file__).parent / "data"
 CASES = sorted(path.parent.name for path in (DATA / "charts").glob("*/values.yaml"))
@@ -149,6 +153,21 @@ def test_named_namespaces_get_the_rights_and_no_other(bare: Cluster) -> None:
             id="an environment variable of the chart's own",
         ),
         pytest.param(
+            {"networkPolicy": {"prometheus": [{"podSelectr": {}}]}},
+            "at '/networkPolicy/prometheus/0': additional properties 'podSelectr' not allowed",
+            id="a typo in a peer",
+        ),
+        pytest.param(
+            {"networkPolicy": {"kuberay": [{"ipBlock": {"cidr": "::/0"}, "podSelector": {}}]}},
+            "at '/networkPolicy/kuberay/0': 'not' failed",
+            id="a peer by address and labels",
+        ),
+        pytest.param(
+            {"networkPolicy": {"kuberay": [{}]}},
+            "at '/networkPolicy/kuberay/0': minProperties: got 0, want 1",
+            id="a peer that would be everybody",
+        ),
+        pytest.param(
             {"admission": {"hostPathPrefixes": ["/srv/../etc"]}},
             "at '/admission/hostPathPrefixes/0': 'not' failed",
             id="a path that leads out of another",
@@ -164,6 +183,53 @@ def test_wrong_values_are_refused(bare: Cluster, values: dict[str, Any], sentenc
     with pytest.raises(HelmFailed) as refused:
         render(bare, values)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("peers", "reaches"),
+    [
+        pytest.param(None, {"Prometheus"}, id="as it is"),
+        pytest.param([], set(), id="nobody"),
+        pytest.param(
+            [{"namespaceSelector": {"matchLabels": {"team": "search"}}}],
+            {"a pod of the search team"},
+            id="another namespace",
+        ),
+    ],
+)
+def test_only_prometheus_reaches_the_operator_s_metrics_and_nobody_else_anything(
+    bare: Cluster, peers: list[Any] | None, reaches: set[str]
+) -> None:
+    given = {} if peers is None else {"networkPolicy": {"prometheus": peers}}
+    objects = rendered_objects(bare, given | {"metrics": {"port": 9090}})
+    (deployment,) = (it for it in objects if it["kind"] == "Deployment")
+    pod = Pod(SYSTEM, deployment["spec"]["template"]["metadata"]["labels"])
+    policies = [it for it in objects if it["kind"] == "NetworkPolicy"]
+    network = Network(policies, matrix.NAMESPACES)
+    found = {
+        name: ports
+        for name, source in matrix.SOURCES.items()
+        if (ports := reached(network, Pod(*source), pod, (443, 8080, 9090)))
+    }
+    assert found == {name: {9090} for name in reaches}
+
+
+def test_the_operator_is_told_of_the_peers_that_the_chart_names(bare: Cluster) -> None:
+    objects = rendered_objects(bare, values_of("everything"))
+    (deployment,) = (it for it in objects if it["kind"] == "Deployment")
+    own = Pod(SYSTEM, deployment["spec"]["template"]["metadata"]["labels"])
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {
+        option: PeersType().convert(value, None, None)
+        for option, _, value in (it.partition("=") for it in container["args"])
+        if option.endswith("-peers")
+    }
+    values = values_of("everything")["networkPolicy"]
+    assert told["--kuberay-peers"] == (*values["kuberay"],)
+    assert told["--prometheus-peers"] == (*values["prometheus"],)
+    (peer,) = told["--operator-peers"]
+    assert matches(peer["podSelector"], own.labels)
+    assert peer["namespaceSelector"] == {"matchLabels": {NAME_LABEL: SYSTEM}}
 
 
 def test_a_chart_that_holds_ours_may_have_globals_of_its_own(bare: Cluster) -> None:

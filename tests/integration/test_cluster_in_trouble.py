@@ -17,7 +17,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay
 from tests.integration.harness import ROOT, fresh_namespace
-from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, owner_of
+from tests.integration.models import OF_RAY_SERVICE, Models, assert_no_bug, of, owner_of
 from tests.integration.operator import (
     RACK,
     Operator,
@@ -106,6 +106,9 @@ def test_a_model_may_come_before_its_class_and_before_kuberay(
     assert "our-l4" in models.wait("early", "Ready", "False", "UnknownAccelerator")["message"]
     plane.cluster.apply(OUR_L4)
     models.wait("early", "Ready", "False", "KubeRayMissing")
+    # who may connect is settled before KubeRay can make a pod
+    policies = models.cluster.list("networkpolicy", models.namespace, of("early"))
+    assert [it["metadata"]["name"] for it in policies] == ["early-head", "early-pods"]
     assert '"ok": true' in operator.get("/readyz")
     plane.cluster.apply_crds(kuberay_crds())
     models.wait("early", "Ready", "True")

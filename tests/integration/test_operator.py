@@ -219,8 +219,11 @@ def test_a_model_of_another_manager_is_left_alone(
     assert cluster.get("rayservice", NAME, namespace) is None
 
 
+OF_ANY_MODEL = "freehold.dev/model"
+
+
 @pytest.mark.parametrize("cascade", ["background", "foreground"])
-def test_deletion_leaves_nothing_even_when_kuberay_is_gone(
+def test_deletion_leaves_nothing_but_keys_even_when_kuberay_is_gone(
     cascade: str,
     cluster: Cluster,
     serving: dict[str, Any],
@@ -233,8 +236,11 @@ def test_deletion_leaves_nothing_even_when_kuberay_is_gone(
         kubectl("delete", "fmd", NAME, f"--cascade={cascade}", "--wait=false")
         kinds = "fmd,rayservice,raycluster,pod,service,configmap,controllerrevision,secret"
         wait_for(
-            "nothing is left",
-            lambda: not cluster.list(kinds, namespace, "freehold.dev/model"),
+            "nothing but the keys is left",
+            lambda: (
+                [it["metadata"]["name"] for it in cluster.list(kinds, namespace, OF_ANY_MODEL)]
+                == [f"{NAME}-api-key"]
+            ),
             3 * PATIENCE_S,
         )
     finally:

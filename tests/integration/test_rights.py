@@ -17,6 +17,7 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import free_port
 from tests.fake_ray.control import Control
 from tests.installation.kuberay import KubeRay
+from tests.integration.describe_pods import end_describing
 from tests.integration.harness import ROOT
 from tests.integration.rights import (
     Installed,
@@ -28,9 +29,14 @@ from tests.integration.rights import (
     without,
 )
 
+from freehold.render.source_pin import SourcePin
+from freehold.sources.told import Told, tell
+
 NAME = "guard"
 SECONDS = 25.0
 LEASES, EVENTS = "coordination.k8s.io", "events.k8s.io"
+NETWORKING = "networking.k8s.io"
+CHILDREN = ("networkpolicy", "configmap", "service", "rayservice")
 STARTS = "it leads and watches all that it needs"
 RENEWS = "it renews its lease"
 WRITES = "it writes the model's objects and status"
@@ -38,7 +44,8 @@ MENDS = "it mends what was changed by hand"
 SCALES = "it brings bounds to the live cluster"
 RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
-PRUNES = "it removes what no revision uses"
+PRUNES = "it removes what is not used any more"
+DESCRIBES = "it has a pod read a source, and removes it when it has told"
 GIVES_UP = "it gives up a cluster that was to take over"
 STARTS_OVER = "it makes anew what KubeRay has given up"
 RECREATES = "it deletes the cluster that must be another"
@@ -77,9 +84,14 @@ NEEDED_AT = {
     **_rights("", "configmaps", "create", WRITES),
     **_rights("", "configmaps", "get patch", MENDS),
     **_rights("", "configmaps", "delete", PRUNES),
+    **_rights(NETWORKING, "networkpolicies", "list watch", STARTS),
+    **_rights(NETWORKING, "networkpolicies", "create", WRITES),
+    **_rights(NETWORKING, "networkpolicies", "get patch", MENDS),
+    **_rights(NETWORKING, "networkpolicies", "delete", PRUNES),
     # the installation's key
     **_rights("", "secrets", "create", STARTS),
     **_rights("", "pods", "list watch", STARTS),
+    **_rights("", "pods", "create delete", DESCRIBES),
     **_rights(EVENTS, "events", "create", WRITES),
 }
 
@@ -114,6 +126,7 @@ class Scenario:
             Step(RETURNS, self._go_and_return, self._returned),
             Step(FINDS, self._hide_revision, self._found),
             Step(PRUNES, self._leave_behind, self._pruned),
+            Step(DESCRIBES, self._hand_over_a_token, self._described),
             Step(GIVES_UP, self._go_and_return_early, self._given_up),
             Step(STARTS_OVER, self._time_out, self._started_over),
             Step(RECREATES, self._ask_for_another, self._recreated),
@@ -156,10 +169,13 @@ class Scenario:
     def _apply(self) -> None:
         model = yaml.safe_load((ROOT / "examples" / "llama-guard-3-8b.yaml").read_text())
         model["metadata"]["name"] = NAME
+        # public, and known without asking its hub
+        del model["spec"]["model"]["credentials"]
+        model["spec"]["model"]["source"] = "hf://Qwen/Qwen3-8B"
         self.cluster.apply(model, namespace=self.models)
 
     def _written(self) -> bool:
-        children = ("configmap", "service", "rayservice", "raycluster")
+        children = (*CHILDREN, "raycluster")
         events = self.cluster.list("events.v1.events.k8s.io", self.models)
         (service,) = self._ours("service") or [{"spec": {"selector": {}}}]
         return (
@@ -171,14 +187,14 @@ class Scenario:
 
     def _spoil(self) -> None:
         spoil = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}
-        for kind in ("configmap", "service", "rayservice"):
-            (name,) = self._names(kind)
-            self._patch(kind, name, spoil)
+        for kind in CHILDREN:
+            for name in self._names(kind):
+                self._patch(kind, name, spoil)
 
     def _mended(self) -> bool:
         managers = {
             it["metadata"]["labels"].get("app.kubernetes.io/managed-by")
-            for kind in ("configmap", "service", "rayservice")
+            for kind in CHILDREN
             for it in self._ours(kind)
         }
         return managers == {"freehold"}
@@ -208,10 +224,11 @@ class Scenario:
         return asked in self.operator.audit.used
 
     def _leave_behind(self) -> None:
-        """Leave more revisions than are kept, and an archive that an earlier release would have."""
-        (archive,) = self._ours("configmap")
+        """Leave more revisions than are kept, and what an earlier release would have made."""
         self._patch("controllerrevision", self._revision(), _labels({"freehold.dev/model": NAME}))
-        self.cluster.apply(_copy(archive, f"{NAME}-old"), namespace=self.models)
+        for kind in ("configmap", "networkpolicy"):
+            one, *_ = self._ours(kind)
+            self.cluster.apply(_copy(one, f"{NAME}-old"), namespace=self.models)
         for tokens in range(710, 724):
             before = self._revision()
             self._edit({"workload": {"promptTokens": tokens}})
@@ -219,7 +236,20 @@ class Scenario:
 
     def _pruned(self) -> bool:
         revisions = self._names("controllerrevision")
-        return f"{NAME}-old" not in self._names("configmap") and len(revisions) < 14
+        left = {*self._names("configmap"), *self._names("networkpolicy")}
+        return f"{NAME}-old" not in left and len(revisions) < 14
+
+    def _hand_over_a_token(self) -> None:
+        self._was = self._revision()
+        self._edit({"model": {"credentials": {"secretRef": {"name": "hub"}}}})
+
+    def _described(self) -> bool:
+        selector = f"freehold.dev/model={NAME},freehold.dev/task=describe"
+        pods = self.cluster.list("pods", self.models, selector)
+        for pod in pods:
+            if pod["status"].get("phase") == "Running":
+                end_describing(self.cluster, pod, tell(Told(pin=SourcePin("0" * 40))))
+        return not pods and self._revision() != self._was
 
     def _go_and_return_early(self) -> None:
         """Ask for another cluster, and take that back before it has taken over."""
@@ -255,7 +285,8 @@ class Scenario:
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
         worker = {"spec": {"priorityClassName": "system-cluster-critical"}}
-        self._edit({"rollout": {"type": "Recreate"}, "templates": {"worker": worker}})
+        others = {"templates": {"worker": worker}, "model": {"credentials": None}}
+        self._edit({"rollout": {"type": "Recreate"}, **others})
 
     def _recreated(self) -> bool:
         return not self._before & {it["metadata"]["uid"] for it in self._clusters()}
@@ -266,8 +297,7 @@ class Scenario:
         )
 
     def _gone(self) -> bool:
-        kinds = ("rayservice", "service", "configmap", "controllerrevision")
-        return not any(self._names(kind) for kind in kinds)
+        return not any(self._names(kind) for kind in (*CHILDREN, "controllerrevision"))
 
     def _get(self, kind: str) -> Object:
         found = self.cluster.get(kind, NAME, self.models)

@@ -15,15 +15,17 @@ from tests.kuberay_stand_in.api import POD, RAY_CLUSTER, RAY_SERVICE, SERVICE, A
 from tests.kuberay_stand_in.dashboard import Dashboard
 from tests.kuberay_stand_in.ray_clusters import RayClusters
 from tests.kuberay_stand_in.ray_services import RayServices
+from tests.kuberay_stand_in.service_names import ServiceNames
 from tests.kuberay_stand_in.work_queue import WorkQueue
-from tests.kuberay_stand_in.world import Settings, World
+from tests.kuberay_stand_in.world import Settings, World, head_address
 
 _WORKERS = 4
 
 
 async def _run(kubeconfig: Path, namespace: str, settings: Settings) -> None:
-    api, dashboard = await Api.connect(kubeconfig), Dashboard()
+    api = await Api.connect(kubeconfig)
     world = World(api, namespace)
+    dashboard = Dashboard(ServiceNames(partial(head_address, world)))
     services = WorkQueue(
         "RayService", RayServices(world, dashboard, settings).reconcile, settings.delay
     )

@@ -36,15 +36,25 @@ POD = Kind("v1", "Pod", "pods")
 SERVICE = Kind("v1", "Service", "services")
 SECRET = Kind("v1", "Secret", "secrets")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
 class ApiError(Exception):
-    """The API server refused; ``status`` is its HTTP status."""
+    """The API server refused; ``status`` is its HTTP status, ``message`` its sentence."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"{status}: {text}")
         self.status = status
+        self.message = _message(text)
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 class Api:
@@ -118,5 +128,5 @@ class Api:
         answer = await self._connection.rest_client.request(method, url, headers, body)
         response = answer.response
         if response.status >= 400:
-            raise ApiError(response.status, (await response.text())[:500])
+            raise ApiError(response.status, (await response.text())[:2000])
         return response

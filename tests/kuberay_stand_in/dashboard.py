@@ -1,21 +1,28 @@
-"""What KubeRay asks of a Ray head over HTTP; ``HTTP_PROXY`` leads it to a fake of Ray."""
+"""What KubeRay asks of a Ray head over HTTP; ``HTTP_PROXY`` may lead it to a fake of Ray."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from tests.kuberay_stand_in.api import Object
 
 _APPLICATIONS = "/api/serve/applications/"
 
 
 class Dashboard:
-    """Asks dashboards and proxies; each call raises ``OSError`` or ``aiohttp.ClientError``."""
+    """Asks dashboards and proxies; each call raises ``OSError`` or ``aiohttp.ClientError``.
 
-    def __init__(self) -> None:
+    Args:
+        names: Resolves names where there is no proxy.
+    """
+
+    def __init__(self, names: AbstractResolver) -> None:
         timeout = aiohttp.ClientTimeout(total=2)
-        self._session = aiohttp.ClientSession(trust_env=True, timeout=timeout)
+        # another head has another address at once
+        connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False)
+        self._session = aiohttp.ClientSession(trust_env=True, timeout=timeout, connector=connector)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from tests.kuberay_stand_in.api import Object
 
-_ALL = {
-    "RAY_PORT": "6379",
+# so that requests wait for a lost head no longer than they must
+_OF_A_RAY_SERVICE = {
     "RAY_timeout_ms_task_wait_for_death_info": "0",
     "RAY_gcs_server_request_timeout_seconds": "5",
     "RAY_SERVE_KV_TIMEOUT_S": "5",
-    "RAY_USAGE_STATS_KUBERAY_IN_USE": "1",
-    "RAY_DASHBOARD_ENABLE_K8S_DISK_USAGE": "1",
 }
-_HEAD = {
-    "RAY_ADDRESS": "127.0.0.1:6379",
-    "RAY_USAGE_STATS_EXTRA_TAGS": "kuberay_version=v1.7.0;kuberay_crd=RayService",
-}
+_EXTRA_TAGS = "kuberay_version=v1.7.0;kuberay_crd=RayService"
 
 
 def of_token(cluster: Object) -> list[Object]:
-    """Return Ray's token, where the spec of a RayCluster asks for one."""
-    options = cluster.get("authOptions") or {}
+    """Return Ray's token, where a RayCluster asks for one."""
+    options = cluster["spec"].get("authOptions") or {}
     if options.get("mode") != "token":
         return []
-    secret = {"name": options.get("secretName", ""), "key": "auth_token"}
+    name = options.get("secretName") or cluster["metadata"]["name"]
+    secret = {"name": name, "key": "auth_token"}
     return [
-        {"name": "RAY_AUTH_MODE", "value": "token"},
+        *_values(RAY_AUTH_MODE="token"),
         {"name": "RAY_AUTH_TOKEN", "valueFrom": {"secretKeyRef": secret}},
     ]
 
 
-def of_any(line: str) -> list[Object]:
-    """Return what Ray has on every node that starts with a command line."""
+def add_missing(container: Object, variables: list[Object]) -> None:
+    """Add variables that a container has not yet."""
+    env = container.setdefault("env", [])
+    named = {it["name"] for it in env}
+    env += [it for it in variables if it["name"] not in named]
+
+
+def of_identity(line: str) -> list[Object]:
+    """Return what Ray has on every node, whatever the template says.
+
+    Args:
+        line: Command line that starts Ray.
+    """
     return [
         *_fields(
             RAY_CLUSTER_NAME="metadata.labels['ray.io/cluster']",
@@ -39,23 +46,42 @@ def of_any(line: str) -> list[Object]:
             RAY_CLOUD_INSTANCE_ID="metadata.name",
             RAY_NODE_TYPE_NAME="metadata.labels['ray.io/group']",
         ),
-        *_values({"KUBERAY_GEN_RAY_START_CMD": line} | _ALL),
+        *_values(KUBERAY_GEN_RAY_START_CMD=line),
     ]
 
 
-def of_head(autoscaling: bool) -> list[Object]:
-    """Return what Ray has on the head alone."""
-    return _values(_HEAD | ({"RAY_enable_autoscaler_v2": "true"} if autoscaling else {}))
+def of_settings(host: str, port: str) -> list[Object]:
+    """Return what Ray has on every node, unless the template says otherwise.
+
+    Args:
+        host: Where the head is.
+        port: Port of its global control store.
+    """
+    address = {"RAY_ADDRESS": f"{host}:{port}", "RAY_USAGE_STATS_KUBERAY_IN_USE": "1"}
+    return _values(**{"RAY_PORT": port} | _OF_A_RAY_SERVICE | address)
+
+
+def of_tags() -> list[Object]:
+    """Return by what Ray's head counts KubeRay's clusters."""
+    return _values(RAY_USAGE_STATS_EXTRA_TAGS=_EXTRA_TAGS)
+
+
+def of_dashboard() -> list[Object]:
+    """Return what makes Ray's dashboard show disks."""
+    return _values(RAY_DASHBOARD_ENABLE_K8S_DISK_USAGE="1")
 
 
 def of_address(head: str) -> list[Object]:
     """Return the names of the head's Service, for a worker."""
-    return _values({"FQ_RAY_IP": head, "RAY_IP": head.split(".", maxsplit=1)[0]})
+    return _values(FQ_RAY_IP=head, RAY_IP=head.split(".", maxsplit=1)[0])
 
 
-def of_worker(head: str) -> list[Object]:
-    """Return what Ray has on a worker alone."""
-    return [*of_address(head), *_values({"RAY_ADDRESS": f"{head}:6379"})]
+def of_scaling(cluster: Object) -> list[Object]:
+    """Return which autoscaler a head is to work with, where the RayCluster names its version."""
+    if not cluster["spec"].get("enableInTreeAutoscaling"):
+        return []
+    version = (cluster["spec"].get("autoscalerOptions") or {}).get("version")
+    return _values(RAY_enable_autoscaler_v2=str(version == "v2").lower()) if version else []
 
 
 def of_autoscaler(command: str) -> list[Object]:
@@ -66,11 +92,34 @@ def of_autoscaler(command: str) -> list[Object]:
             RAY_CLUSTER_NAMESPACE="metadata.namespace",
             RAY_HEAD_POD_NAME="metadata.name",
         ),
-        *_values({"KUBERAY_CRD_VER": "v1", "KUBERAY_GEN_AUTOSCALER_START_CMD": command}),
+        *_values(KUBERAY_CRD_VER="v1", KUBERAY_GEN_AUTOSCALER_START_CMD=command),
     ]
 
 
-def _values(values: dict[str, str]) -> list[Object]:
+def of_fault_tolerance(cluster: Object, namespace: str, type: str) -> list[Object]:
+    """Return where Ray keeps what outlives a head, where a RayCluster names a Redis.
+
+    Args:
+        cluster: The RayCluster.
+        namespace: Name of the cluster's own part of that Redis.
+        type: ``head`` or ``worker``.
+    """
+    options = cluster["spec"].get("gcsFaultToleranceOptions")
+    if options is None:
+        return []
+    if type == "worker":
+        return _values(RAY_gcs_rpc_server_reconnect_timeout_s="600")
+    told = {"RAY_external_storage_namespace": namespace}
+    told["RAY_REDIS_ADDRESS"] = options.get("redisAddress", "")
+    secrets = [
+        {"name": name, **options[key]}
+        for name, key in (("REDIS_USERNAME", "redisUsername"), ("REDIS_PASSWORD", "redisPassword"))
+        if options.get(key)
+    ]
+    return [*_values(**told), *secrets]
+
+
+def _values(**values: str) -> list[Object]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 

@@ -3,186 +3,179 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from dataclasses import dataclass, field
 
 from tests.kuberay_stand_in import pod_env
 from tests.kuberay_stand_in.api import Object
-from tests.kuberay_stand_in.services import ports
-
-_AGENT, _METRICS = 52365, 8080
+from tests.kuberay_stand_in.pod_parts import (
+    account_of,
+    add_empty_dir,
+    add_metrics_port,
+    autoscaler,
+    wait_for_head,
+)
+from tests.kuberay_stand_in.probes import set_probes
+from tests.kuberay_stand_in.ray_start import (
+    GCS_PORT,
+    add_amounts,
+    command_line,
+    parameters_of,
+    set_command,
+)
 
 
 def head_pod(cluster: Object, hash: str) -> Object:
     """Return a cluster's head, but for its owner."""
     name, spec = cluster["metadata"]["name"], cluster["spec"]
     group = spec["headGroupSpec"]
-    pod = _pod(cluster, group, "head", "headgroup", name)
-    pod["metadata"]["annotations"] |= {
-        "ray.io/ft-enabled": "false",
+    pod = _Pod(cluster, group, "head", "headgroup", name)
+    ray, scales = pod.ray, bool(spec.get("enableInTreeAutoscaling"))
+    parameters = parameters_of(group, dashboard_host="0.0.0.0")
+    if scales:
+        parameters["no-monitor"] = "true"
+        pod.spec["serviceAccountName"] = account_of(cluster)
+        pod.spec["containers"].append(autoscaler(cluster, ray))
+    ray["env"] += pod_env.of_scaling(cluster)
+    _keep_state(pod, parameters)
+    pod.metadata["annotations"] |= {
         "ray.io/kuberay-version": "v1.7.0",
         "ray.io/upgrade-strategy-recreate-hash": hash,
     }
-    parameters = dict(group.get("rayStartParams") or {})
-    if spec.get("enableInTreeAutoscaling"):
-        parameters["no-monitor"] = "true"
-        pod["spec"]["serviceAccountName"] = name
-        pod["spec"]["restartPolicy"] = "Never"
-        sidecar = _autoscaler(cluster, pod["spec"]["containers"][0])
-        pod["spec"]["containers"].append(sidecar)
-        _add_logs(pod["spec"])
-    ray = pod["spec"]["containers"][0]
-    _start(ray, "ray start --head", parameters, timeout=5)
-    ray["env"] += pod_env.of_head(bool(spec.get("enableInTreeAutoscaling")))
-    ray.setdefault("readinessProbe", _probe(10, 5, httpGet=_healthz()))
-    return pod
+    _finish(pod, parameters, "127.0.0.1")
+    if scales:
+        for container in (ray, pod.spec["containers"][-1]):
+            add_empty_dir(pod.spec, container, "ray-logs", "/tmp/ray")
+    return pod.whole
 
 
 def worker_pod(cluster: Object, group: Object, labels: dict[str, str]) -> Object:
     """Return a pod of a worker group, with labels of its place in it, but for its owner."""
     name, metadata = group["groupName"], cluster["metadata"]
-    pod = _pod(cluster, group, "worker", name, f"{metadata['name']}-{name}")
-    pod["metadata"]["labels"] |= {"ray.io/serve": "true"} | labels
-    if cluster["spec"].get("enableInTreeAutoscaling"):
-        pod["spec"]["restartPolicy"] = "Never"
-    head = f"{metadata['name']}-head-svc.{metadata['namespace']}.svc.cluster.local"
-    ray = pod["spec"]["containers"][0]
-    pod["spec"].setdefault("initContainers", []).append(_wait_for_head(ray, head))
-    parameters = {"address": f"{head}:6379"} | (group.get("rayStartParams") or {})
-    _start(ray, "ray start", parameters, timeout=2)
-    ray["env"] += pod_env.of_worker(head)
-    serve = ports(cluster).get("serve", 8000)
-    script = (
-        f"wget --tries 1 -T 2 -q -O- http://localhost:{_AGENT}/api/local_raylet_healthz "
-        f"| grep success && wget --tries 1 -T 10 -q -O- http://localhost:{serve}/-/healthz "
-        f"| grep success"
-    )
-    ray.setdefault("readinessProbe", _probe(1, 2, exec={"command": ["bash", "-c", script]}))
-    return pod
+    pod = _Pod(cluster, group, "worker", name, f"{metadata['name']}-{name}")
+    pod.metadata["labels"] |= labels
+    address = f"{pod.head}:{pod.port}"
+    pod.spec.setdefault("initContainers", []).append(wait_for_head(pod.ray, address))
+    parameters = parameters_of(group, address=address)
+    pod_env.add_missing(pod.ray, pod_env.of_fault_tolerance(cluster, "", "worker"))
+    _finish(pod, parameters, pod.head)
+    return pod.whole
 
 
-def _pod(cluster: Object, group: Object, type: str, group_name: str, prefix: str) -> Object:
-    template, name = copy.deepcopy(group["template"]), cluster["metadata"]["name"]
-    given = template.get("metadata") or {}
-    # what the template says wins, but for these three
-    labels = {
-        "app.kubernetes.io/created-by": "kuberay-operator",
-        "app.kubernetes.io/name": "kuberay",
-        "ray.io/identifier": f"{name}-{type}",
-        "ray.io/is-ray-node": "yes",
-        **(given.get("labels") or {}),
-        "ray.io/cluster": name,
-        "ray.io/group": group_name,
-        "ray.io/node-type": type,
-    }
-    if type == "head":
-        labels["ray.io/serve"] = "false"
-    return {
-        "metadata": {
-            "generateName": f"{prefix[:50]}-{type}-",
-            "namespace": cluster["metadata"]["namespace"],
+@dataclass
+class _Pod:
+    """A pod on its way from a group's template."""
+
+    cluster: Object
+    group: Object
+    type: str
+    group_name: str
+    prefix: str
+    metadata: Object = field(init=False)
+    spec: Object = field(init=False)
+
+    def __post_init__(self) -> None:
+        template, name = copy.deepcopy(self.group["template"]), self.cluster["metadata"]["name"]
+        given = template.get("metadata") or {}
+        # what the template says wins, but for the last four
+        labels = {
+            "app.kubernetes.io/created-by": "kuberay-operator",
+            "app.kubernetes.io/name": "kuberay",
+            "ray.io/identifier": f"{name}-{self.type}",
+            "ray.io/is-ray-node": "yes",
+            **(given.get("labels") or {}),
+            **(self.group.get("labels") or {}),
+            "ray.io/cluster": name,
+            "ray.io/group": self.group_name,
+            "ray.io/node-type": self.type,
+            # of a head it is set once its proxy answers; of a worker its readiness says it
+            "ray.io/serve": str(self.type == "worker").lower(),
+        }
+        self.metadata = {
+            "generateName": f"{self.prefix[:50]}-{self.type}-".lower(),
+            "namespace": self.cluster["metadata"]["namespace"],
             "labels": labels,
             "annotations": dict(given.get("annotations") or {}),
-        },
-        "spec": _with_token(cluster["spec"], template["spec"]),
-    }
+        }
+        self.spec = template["spec"]
+        self.ray.setdefault("env", [])
+
+    @property
+    def ray(self) -> Object:
+        """Ray's container."""
+        found: Object = self.spec["containers"][0]
+        return found
+
+    @property
+    def head(self) -> str:
+        """The name of the head's Service."""
+        metadata = self.cluster["metadata"]
+        return f"{metadata['name']}-head-svc.{metadata['namespace']}.svc.cluster.local"
+
+    @property
+    def port(self) -> str:
+        """The port of the head's global control store."""
+        given = self.cluster["spec"]["headGroupSpec"].get("rayStartParams") or {}
+        return str(given.get("port", GCS_PORT))
+
+    @property
+    def whole(self) -> Object:
+        """The pod."""
+        return {"metadata": self.metadata, "spec": self.spec}
 
 
-def _with_token(cluster: Object, spec: Object) -> Object:
-    ray = spec["containers"][0]
-    ray.setdefault("env", []).extend(pod_env.of_token(cluster))
-    _add_shared_memory(spec)
-    if not any(item.get("name") == "metrics" for item in ray.setdefault("ports", [])):
-        ray["ports"].append({"name": "metrics", "containerPort": _METRICS})
-    return dict(spec)
-
-
-def _add_shared_memory(spec: Object) -> None:
-    """Give Ray shared memory as large as its memory, where the template mounts none."""
-    ray, mounts = spec["containers"][0], spec["containers"][0].setdefault("volumeMounts", [])
-    if any(one["mountPath"] == "/dev/shm" for one in mounts):
+def _keep_state(pod: _Pod, parameters: dict[str, str]) -> None:
+    """Have a head keep in Redis what outlives it, where its cluster names one."""
+    cluster = pod.cluster
+    options = cluster["spec"].get("gcsFaultToleranceOptions")
+    annotations = pod.metadata["annotations"]
+    annotations["ray.io/ft-enabled"] = str(options is not None).lower()
+    if options is None:
         return
-    found = ray.get("resources") or {}
-    memory = ((found.get("requests") or {}) | (found.get("limits") or {})).get("memory")
-    size = {"sizeLimit": memory} if memory else {}
-    volume = {"name": "shared-mem", "emptyDir": {"medium": "Memory", **size}}
-    spec.setdefault("volumes", []).append(volume)
-    mounts.append({"name": "shared-mem", "mountPath": "/dev/shm"})
+    namespace = options.get("externalStorageNamespace") or cluster["metadata"]["uid"]
+    annotations["ray.io/external-storage-namespace"] = namespace
+    pod.ray["env"] += pod_env.of_fault_tolerance(cluster, namespace, "head")
+    for name in ("username", "password"):
+        if options.get(f"redis{name.title()}"):
+            parameters[f"redis-{name}"] = f"$REDIS_{name.upper()}"
 
 
-def _add_logs(spec: Object) -> None:
-    """Let Ray and its autoscaler share the folder of the logs."""
-    spec.setdefault("volumes", []).append({"name": "ray-logs", "emptyDir": {}})
-    for container in (spec["containers"][0], spec["containers"][-1]):
-        mount = {"name": "ray-logs", "mountPath": "/tmp/ray"}
-        container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
+def _finish(pod: _Pod, parameters: dict[str, str], host: str) -> None:
+    """Do what is the same for heads and workers; ``host`` is where the head is, from here."""
+    cluster, ray, spec = pod.cluster, pod.ray, pod.spec
+    add_metrics_port(ray)
+    if _scaled_by_v2(cluster):
+        spec["restartPolicy"] = "Never"
+    _give_token(pod)
+    if "plasma-directory" not in parameters:
+        add_empty_dir(spec, ray, "shared-mem", "/dev/shm", memory=True)
+    add_amounts(parameters, ray)
+    line = command_line("ray start --head" if pod.type == "head" else "ray start", parameters)
+    set_command(ray, line)
+    _tell(pod, line, host)
+    set_probes(ray, pod.type, parameters, str(cluster["spec"].get("rayVersion", "")))
 
 
-def _start(ray: Object, command: str, parameters: dict[str, str], timeout: int) -> None:
-    flags = {
-        "block": "true",
-        "dashboard-agent-listen-port": str(_AGENT),
-        "metrics-export-port": str(_METRICS),
-    } | parameters
-    words = [f"--{key}" if value == "true" else f"--{key}={value}" for key, value in flags.items()]
-    line = f"{command}  {'  '.join(sorted(words))} "
-    limit = "ulimit -n ${RAY_START_ULIMIT_OPEN_FILES:-65536}"
-    ray["command"], ray["args"] = ["/bin/bash", "-c", "--"], [f"{limit}; {line}"]
-    ray["env"] += pod_env.of_any(line)
-    ray.setdefault("livenessProbe", _probe(120, timeout, httpGet=_healthz()) | _LATER)
+def _give_token(pod: _Pod) -> None:
+    """Give Ray's token to Ray and to what waits for the head, of the template's containers."""
+    waiting = [it for it in pod.spec.get("initContainers", []) if it["name"] == "wait-gcs-ready"]
+    for container in (pod.ray, *waiting):
+        pod_env.add_missing(container, pod_env.of_token(pod.cluster))
 
 
-_LATER = {"initialDelaySeconds": 30}
+def _tell(pod: _Pod, line: str, host: str) -> None:
+    """Tell the containers where they are, in the order of the recordings."""
+    ray = pod.ray
+    for container in pod.spec.get("initContainers", []):
+        container.setdefault("env", []).extend(pod_env.of_address(pod.head))
+    if pod.type == "worker":
+        ray["env"] += pod_env.of_address(pod.head)
+    ray["env"] += pod_env.of_identity(line)
+    pod_env.add_missing(ray, pod_env.of_settings(host, pod.port))
+    if pod.type == "head":
+        ray["env"] += pod_env.of_tags()
+    pod_env.add_missing(ray, pod_env.of_dashboard())
 
 
-def _probe(failures: int, timeout: int, **check: Any) -> Object:
-    return {
-        "failureThreshold": failures,
-        "initialDelaySeconds": 10,
-        "periodSeconds": 5,
-        "timeoutSeconds": timeout,
-        **check,
-    }
-
-
-def _healthz() -> Object:
-    return {"path": "/api/healthz", "port": _AGENT}
-
-
-def _amounts(cpu: str, memory: str) -> Object:
-    amounts = {"cpu": cpu, "memory": memory}
-    return {"requests": amounts, "limits": dict(amounts)}
-
-
-def _wait_for_head(ray: Object, head: str) -> Object:
-    script = f"until ray health-check --address {head}:6379; do sleep 5; done"
-    waiting = {
-        "name": "wait-gcs-ready",
-        "image": ray["image"],
-        "command": ["/bin/bash", "-c", "--"],
-        "args": [script],
-        "env": [*copy.deepcopy(ray["env"]), *pod_env.of_address(head)],
-        "resources": _amounts("200m", "256Mi"),
-    }
-    return waiting | {key: ray[key] for key in ("imagePullPolicy", "volumeMounts") if key in ray}
-
-
-def _autoscaler(cluster: Object, ray: Object) -> Object:
+def _scaled_by_v2(cluster: Object) -> bool:
     options = cluster["spec"].get("autoscalerOptions") or {}
-    command = (
-        "ray kuberay-autoscaler --cluster-name $(RAY_CLUSTER_NAME) "
-        "--cluster-namespace $(RAY_CLUSTER_NAMESPACE)"
-    )
-    sidecar = {
-        "name": "autoscaler",
-        "image": options.get("image", ray["image"]),
-        "command": ["/bin/bash", "-c", "--"],
-        "args": [command],
-        "env": [
-            *pod_env.of_autoscaler(command),
-            *pod_env.of_token(cluster["spec"]),
-            *(options.get("env") or []),
-        ],
-        "resources": options.get("resources") or _amounts("500m", "512Mi"),
-    }
-    given = ("imagePullPolicy", "volumeMounts", "securityContext", "envFrom")
-    return sidecar | {key: options[key] for key in given if key in options}
+    return bool(cluster["spec"].get("enableInTreeAutoscaling")) and options.get("version") == "v2"

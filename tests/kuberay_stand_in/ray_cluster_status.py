@@ -6,7 +6,8 @@ import copy
 from typing import Any
 
 from tests.kuberay_stand_in.api import Object
-from tests.kuberay_stand_in.conditions import find, is_true, now, set_condition
+from tests.kuberay_stand_in.conditions import find, is_true, now, remove, set_condition
+from tests.kuberay_stand_in.pass_over import NotYet
 from tests.kuberay_stand_in.quantity import total
 from tests.kuberay_stand_in.services import ports
 from tests.kuberay_stand_in.spec import desired_pods, groups_of, hosts
@@ -38,20 +39,21 @@ def ready(pod: Object) -> bool:
     return running(pod) and is_true(pod["status"], "Ready")
 
 
-def new_status(cluster: Object, pods: list[Object], *, failed: bool) -> Object:
+def new_status(cluster: Object, pods: list[Object], early: NotYet | None) -> Object:
     """Return the status of a cluster with these pods.
 
     Args:
         cluster: The RayCluster.
         pods: All of its pods.
-        failed: Whether the pass over it did not get to its end.
+        early: How the pass over it ended, if not at its end.
     """
     status: Object = copy.deepcopy(cluster.get("status") or {})
     status["observedGeneration"] = cluster["metadata"]["generation"]
     status.update(_counts(cluster["spec"], pods))
+    _set_failure(status, early)
     _set_conditions(status, pods)
     complete = len(pods) == status["desiredWorkerReplicas"] + 1  # and the head
-    if not failed and complete and all(ready(pod) for pod in pods) and not status.get("state"):
+    if not early and complete and all(ready(pod) for pod in pods) and not status.get("state"):
         status["state"] = "ready"
         status["stateTransitionTimes"] = {"ready": now()}
     status["endpoints"] = {name: str(number) for name, number in sorted(ports(cluster).items())}
@@ -101,6 +103,13 @@ def _resources(spec: Object) -> Object:
     }
 
 
+def _set_failure(status: Object, early: NotYet | None) -> None:
+    if early is None:
+        remove(status, "ReplicaFailure")
+    elif early.reason:
+        set_condition(status, "ReplicaFailure", "True", early.reason, early.message)
+
+
 def _set_conditions(status: Object, pods: list[Object]) -> None:
     head = next((pod for pod in pods if node_type(pod) == "head"), None)
     set_condition(status, "HeadPodReady", *_head_ready(head))
@@ -123,10 +132,22 @@ def _head_ready(head: Object | None) -> tuple[str, str, str]:
     found = find(head.get("status") or {}, "Ready")
     if found is None:
         return "False", "Unknown", ""
-    reason = found.get("reason") or ""
-    if found["status"] == "True":
+    value, reason, message = found["status"], found.get("reason") or "", found.get("message") or ""
+    if value == "True":
         reason = reason or "HeadPodRunningAndReady"
-    return found["status"], reason or "Unknown", found.get("message") or ""
+    if reason == "ContainersNotReady" and (why := _not_ready(head)):
+        reason = why[0]
+        message = "; ".join(filter(None, (message, why[1])))
+    return value, reason or "Unknown", message
+
+
+def _not_ready(pod: Object) -> tuple[str, str] | None:
+    """Return the reason and the message of the first container that waits or has ended."""
+    for container in pod["status"].get("containerStatuses") or []:
+        state = container.get("state") or {}
+        if found := state.get("waiting") or state.get("terminated"):
+            return found.get("reason") or "", f"{container['name']}: {found.get('message') or ''}"
+    return None
 
 
 def _head(cluster: Object, pods: list[Object]) -> Object:

@@ -15,12 +15,11 @@ from tests.kuberay_stand_in.cache import key_of, labels_of
 from tests.kuberay_stand_in.conditions import is_true, now
 from tests.kuberay_stand_in.dashboard import Dashboard
 from tests.kuberay_stand_in.owned_clusters import OwnedClusters, needs_new_cluster
-from tests.kuberay_stand_in.ray_cluster_status import node_type
 from tests.kuberay_stand_in.ray_service_status import ACTIVE, PENDING
 from tests.kuberay_stand_in.services import head_service_of, ports, serve_service_of
 from tests.kuberay_stand_in.spec import fault, full_update
 from tests.kuberay_stand_in.suspension import Suspension
-from tests.kuberay_stand_in.world import Settings, World
+from tests.kuberay_stand_in.world import Settings, World, head_of
 
 FINALIZER = "ray.io/rayservice-finalizer"
 _MANAGER = "ray.io/kuberay-operator"
@@ -121,8 +120,7 @@ class RayServices:
         initializing.give_up_if_late(ray_service)
 
     async def _label_head(self, ray_service: Object, cluster: Object) -> None:
-        pods = self._world.of(POD, *key_of(cluster))
-        head = next((pod for pod in pods if node_type(pod) == "head"), None)
+        head = head_of(self._world, key_of(cluster))
         if head is None:
             # the pass ends here, and no status is written
             raise LookupError(f"found 0 head. cluster name {cluster['metadata']['name']}")

@@ -58,7 +58,7 @@ class WorkQueue:
             try:
                 after = await self._handle(key)
             except Exception as error:
-                _LOG.warning("%s %s/%s: %s", self._name, *key, error)
+                _LOG.warning("%s %s/%s: %s: %s", self._name, *key, type(error).__name__, error)
             self._busy.discard(key)
             if key in self._again:
                 self._again.discard(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.kuberay_stand_in import api
 from tests.kuberay_stand_in.api import Api, ApiError, Key, Kind, Object
-from tests.kuberay_stand_in.cache import Cache
+from tests.kuberay_stand_in.cache import Cache, labels_of
 from tests.kuberay_stand_in.services import owner
 
 ORIGIN = "ray.io/originated-from-cr-name"
@@ -99,3 +99,16 @@ class World:
         cache = self.caches.get(kind.name)
         if cache is not None:
             cache.put(item)
+
+
+def head_of(world: World, key: Key) -> Object | None:
+    """Return the head pod of a RayCluster."""
+    pods = world.of(api.POD, *key)
+    return next((pod for pod in pods if labels_of(pod)["ray.io/node-type"] == "head"), None)
+
+
+def head_address(world: World, namespace: str, name: str) -> str:
+    """Return the address of the head pod of a RayCluster, or ""."""
+    head = head_of(world, (namespace, name)) or {}
+    found: str = (head.get("status") or {}).get("podIP", "")
+    return found

@@ -9,6 +9,7 @@ from tests.live.harness import Run, complete, eventually, free_port, load_on, ma
 from freehold.local.replica_address import own_address
 
 RESTART_SECONDS = 240.0
+PUBLIC = {"authentication": {"type": "None"}}
 
 
 def replica_process(run: Run, name: str) -> int:
@@ -21,7 +22,7 @@ def replica_process(run: Run, name: str) -> int:
 def test_an_edit_that_restarts_one_model_leaves_the_other_answering(
     tiny: Path, tmp_path: Path
 ) -> None:
-    files = [manifest(tmp_path, name, tiny) for name in ("first", "second")]
+    files = [manifest(tmp_path, name, tiny, endpoint=PUBLIC) for name in ("first", "second")]
     port = free_port()
     urls = {name: f"http://127.0.0.1:{port}/{name}/v1" for name in ("first", "second")}
     with Run([*map(str, files), "--port", str(port), "--host", "0.0.0.0"]) as run:
@@ -44,6 +45,7 @@ def test_an_edit_that_restarts_one_model_leaves_the_other_answering(
                 "first",
                 tiny,
                 model={"source": f"file://{tiny}", "contextLength": 256},
+                endpoint=PUBLIC,
             )
             run.says("first: replicas restart, since these changed: ", 30)
             eventually(

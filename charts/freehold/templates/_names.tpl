@@ -16,6 +16,16 @@ app.kubernetes.io/name: {{ include "freehold.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* The operator's pods, as NetworkPolicies of other namespaces name them. */}}
+{{- define "freehold.peer" -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .Release.Namespace }}
+podSelector:
+  matchLabels:
+    {{- include "freehold.selectorLabels" . | nindent 4 }}
+{{- end -}}
+
 {{- define "freehold.labels" -}}
 {{- $own := dict
       "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")

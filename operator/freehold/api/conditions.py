@@ -174,17 +174,35 @@ UNKNOWN_MODEL = _user(
 GATED_MODEL = _user(
     "GatedModel",
     (PLANNED,),
-    "The model is gated, and no credentials that open it are given.",
-    "Accept its licence, store a token of that account in a Secret under the key HF_TOKEN and name "
-    "the Secret in spec.model.credentials.secretRef.",
+    "The source gives the model out only to some, and no credentials that open it are given.",
+    "On a hub: accept the model's licence, store a token of that account in a Secret under the key "
+    "HF_TOKEN and name it in spec.model.credentials.secretRef. Of a bucket: let the keys in that "
+    "Secret, or the cloud's role of spec.serviceAccountName, list and read it.",
 )
 SOURCE_UNREACHABLE = _waits(
     "SourceUnreachable",
     (PLANNED,),
     "The model's source does not answer; it is asked again.",
-    "If it lasts: check the operator's way to it (the chart's extraEnv: HTTPS_PROXY, HF_ENDPOINT), "
-    "or describe the model under spec.model.architecture.",
+    "If it lasts: check the operator's way to a public hub (the chart's extraEnv: HTTPS_PROXY, "
+    "HF_ENDPOINT) or the pods' way to any other source (environment in spec.templates.worker).",
     Actor.ADMIN,
+)
+DESCRIBING_MODEL = _waits(
+    "DescribingModel",
+    (PLANNED,),
+    "A pod of the model's namespace and service account reads the source: what the model is, and "
+    "which commit or files the rollout is held to.",
+    "If it lasts: `kubectl describe pod -l freehold.dev/model=NAME,freehold.dev/task=describe`.",
+    Actor.USER,
+)
+DESCRIBE_FAILED = _waits(
+    "DescribeFailed",
+    (PLANNED,),
+    "The pod that reads the source cannot be made, does not start, or ended without an answer; it "
+    "is tried again.",
+    "Mend what the message names: a Secret, a claim, a path or a quota that the pod needs, the way "
+    "to the operator's image, or who may not make such pods in the namespace.",
+    Actor.USER,
 )
 NOTHING_FITS = _user(
     "NothingFits",
@@ -244,6 +262,14 @@ CHILD_REFUSED = _user(
     (PLACED,),
     "The API server refused a child: an admission policy, a quota or the schema.",
     "Read the refusal in the message; change the spec, or ask who keeps the policy.",
+)
+API_KEYS_MISSING = _user(
+    "APIKeysMissing",
+    (PLACED,),
+    "The Secret that spec.endpoint.authentication.secretRef names is not there; pods would wait "
+    "for it, so none are asked for. What runs goes on with the keys that it has.",
+    "Make the Secret, each entry a key (`kubectl create secret generic NAME "
+    "--from-literal=first=KEY`), or leave out secretRef, for a key that is made.",
 )
 RAY_SERVICE_INVALID = _user(
     "RayServiceInvalid",
@@ -362,14 +388,15 @@ NO_SERVE_ENDPOINTS = _waits(
     (SERVING,),
     "KubeRay finds no ready pod that takes requests.",
     "If it lasts: see why the head pod is not ready (`kubectl describe pod -l "
-    "freehold.dev/model=NAME,ray.io/node-type=head`).",
+    "freehold.dev/model=NAME,ray.io/node-type=head`), and that KubeRay's pods are those that the "
+    "chart's value networkPolicy.kuberay names: no others reach its ports 8265 and 8000.",
     Actor.ADMIN,
 )
 PROBING = _waits(
     "Probing",
     (SERVING,),
     "The engines run, and a first request to them is under way: it may compile for a while.",
-    "If it lasts: check that the operator reaches port 8000 of the pods (NetworkPolicy).",
+    "If it lasts: check that the operator reaches port 8000 of the head pod (NetworkPolicy).",
     Actor.ADMIN,
 )
 ENDPOINT_UNANSWERED = _waits(
@@ -377,7 +404,7 @@ ENDPOINT_UNANSWERED = _waits(
     (SERVING,),
     "The engines run, yet a request of one token was not answered.",
     f"Look for EngineDeadError: {_WORKERS_LOG}. Check that the operator reaches port 8000 of the "
-    "pods (NetworkPolicy).",
+    "head pod (NetworkPolicy).",
     Actor.USER,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -33,6 +33,7 @@ _ALLOWED = {
 }
 
 
+T = TypeVar("T", bound=ApiModel)
 # Kind, namespace and name: what no two objects share.
 Identity = tuple[str, str, str]
 
@@ -79,6 +80,12 @@ def parse_object(data: Any) -> tuple[ApiModel | None, tuple[Fault, ...]]:
     return item, tuple(faults)
 
 
+def parse_part(model: type[T], data: dict[str, Any]) -> T | tuple[Fault, ...]:
+    """Read plain data as a type that is no kind of its own."""
+    item, faults = _parse_as(model, data, yaml_text.Document(data=data))
+    return item if item is not None else tuple(faults)
+
+
 def identity(item: ModelDeployment | AcceleratorClass) -> Identity:
     """Return what tells an object from all others; a class has no namespace."""
     if isinstance(item, AcceleratorClass):
@@ -118,7 +125,13 @@ def _parse_data(document: yaml_text.Document) -> tuple[ApiModel | None, list[Fau
     if kind_faults:
         return None, [fault.at_line(document.line_of((fault.path,))) for fault in kind_faults]
     model = KINDS[document.data["kind"]]
-    data = without_nulls(model, _without_status(model, document.data))
+    return _parse_as(model, _without_status(model, document.data), document)
+
+
+def _parse_as(
+    model: type[T], given: dict[str, Any], document: yaml_text.Document
+) -> tuple[T | None, list[Fault]]:
+    data = without_nulls(model, given)
     try:
         # JSON mode: lists may be tuples, and still no text passes for a number
         text = json.dumps(data)

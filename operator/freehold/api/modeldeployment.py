@@ -10,12 +10,14 @@ from pydantic.config import JsonDict
 
 from freehold.api.architecture import StatedModel
 from freehold.api.base import ApiModel, Rule, all_differ
-from freehold.api.names import OPERATOR
+from freehold.api.names import OPERATOR, generated_key_secret_name
 from freehold.api.scalars import (
     Count,
     DeviceCount,
     Duration,
     Label,
+    LabelKey,
+    LabelValue,
     ObjectName,
     PositiveCount,
     StageCount,
@@ -62,7 +64,8 @@ class Credentials(ApiModel):
     """What opens the model's source."""
 
     secret_ref: SecretReference = Field(
-        description="Secret with the source's credentials, such as HF_TOKEN or AWS keys."
+        description="Secret with the source's credentials: HF_TOKEN, variables of AWS or Azure, "
+        "credentials.json of Google, or a registry's login."
     )
 
 
@@ -72,7 +75,9 @@ class ModelSource(ApiModel):
     source: Source = Field(description="Where the weights are: a URL with one of the schemes.")
     revision: Revision | None = Field(
         default=None,
-        description="Branch, tag or commit; the commit it means at the rollout is what stays.",
+        description="Branch, tag or commit of a hub; the commit it means at the rollout is what "
+        "stays. Of any other source a name of yours for what the files are now: another one rolls "
+        "out the files that are there then.",
     )
     served_name: ServedName | None = Field(
         default=None,
@@ -231,11 +236,20 @@ class Authentication(ApiModel):
 class LabelSelectorRequirement(ApiModel):
     """One requirement of a label selector."""
 
-    key: str = Field(min_length=1, max_length=317, description="Label key.")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "values",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+            lambda r: (r.operator in ("In", "NotIn")) == bool(r.values),
+        ),
+    )
+
+    key: LabelKey = Field(description="Label key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(
         description="How the label's value relates to values."
     )
-    values: tuple[str, ...] | None = Field(
+    values: tuple[LabelValue, ...] | None = Field(
         default=None, max_length=64, description="Values for In and NotIn."
     )
 
@@ -243,7 +257,7 @@ class LabelSelectorRequirement(ApiModel):
 class LabelSelector(ApiModel):
     """A Kubernetes label selector."""
 
-    match_labels: dict[str, str] | None = Field(
+    match_labels: dict[str, LabelValue] | None = Field(
         default=None, description="Labels that must be there with these values."
     )
     match_expressions: tuple[LabelSelectorRequirement, ...] | None = Field(
@@ -267,7 +281,8 @@ class AllowedNamespaces(ApiModel):
         alias="from", description="Same: the object's own namespace. Selector: by label."
     )
     selector: LabelSelector | None = Field(
-        default=None, description="Labels of the allowed namespaces."
+        default=None,
+        description="Labels of the allowed namespaces; the object's own is one where it has them.",
     )
 
 
@@ -399,6 +414,13 @@ class ObjectMeta(ApiModel):
 _TAKEN_ENDINGS = ("-head-svc", "-serve-svc")
 
 
+def _named_key_secret(spec: ModelDeploymentSpec) -> str | None:
+    endpoint = spec.endpoint
+    authentication = endpoint.authentication if endpoint is not None else None
+    reference = authentication.secret_ref if authentication is not None else None
+    return reference.name if reference is not None else None
+
+
 class ModelDeployment(ApiModel):
     """A model, its hardware and its replicas."""
 
@@ -409,6 +431,15 @@ class ModelDeployment(ApiModel):
             "KubeRay makes for another model",
             " && ".join(f"!self.metadata.name.endsWith('{it}')" for it in _TAKEN_ENDINGS),
             lambda m: not m.metadata.name.endswith(_TAKEN_ENDINGS),
+        ),
+        Rule(
+            "spec.endpoint.authentication.secretRef.name",
+            "another name than that of the Secret that is made where none is named "
+            "(metadata.name and '-api-key')",
+            "!has(self.spec.endpoint) || !has(self.spec.endpoint.authentication) || "
+            "!has(self.spec.endpoint.authentication.secretRef) || "
+            "self.spec.endpoint.authentication.secretRef.name != self.metadata.name + '-api-key'",
+            lambda m: _named_key_secret(m.spec) != generated_key_secret_name(m.metadata.name),
         ),
     )
 
@@ -422,6 +453,18 @@ class ModelDeployment(ApiModel):
     def name(self) -> str:
         """Return the object's name."""
         return self.metadata.name
+
+    @property
+    def named_key_secret(self) -> str | None:
+        """Return the Secret that the user names for the endpoint's keys; None for none."""
+        return _named_key_secret(self.spec)
+
+    @property
+    def asks_for_key(self) -> bool:
+        """Return whether the endpoint asks its callers for a key."""
+        endpoint = self.spec.endpoint
+        authentication = endpoint.authentication if endpoint is not None else None
+        return authentication is None or authentication.type != "None"
 
     @property
     def engine_args(self) -> Mapping[str, Any]:

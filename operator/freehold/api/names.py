@@ -13,13 +13,16 @@ OPERATOR = f"{GROUP}/operator"
 
 # On every child and pod of a model: the model's name.
 MODEL_LABEL = f"{GROUP}/model"
+# On a pod of a model that runs no engine: what it is there for.
+TASK_LABEL = f"{GROUP}/task"
+DESCRIBE_TASK = "describe"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "freehold"
 # On a ModelDeployment: "true" keeps the operator from writing any of its children.
 PAUSED_ANNOTATION = f"{GROUP}/paused"
 
-# On every child but an archive: the revision that it was rendered from. KubeRay hands it on to the
-# RayClusters that it makes.
+# On the Service and the RayService: the revision that they were rendered from. KubeRay hands it on
+# to the RayClusters that it makes.
 REVISION_ANNOTATION = f"{GROUP}/revision"
 # On a ControllerRevision: that its rollout was given up and why (plan/failure.py), and when it was
 # asked for again, where that was after it was made.
@@ -31,6 +34,11 @@ RAY_SERVICE_LABEL = "ray.io/originated-from-cr-name"
 # Who writes children, and who writes a ModelDeployment's status.
 FIELD_MANAGER = "freehold"
 STATUS_FIELD_MANAGER = "freehold-status"
+
+
+def generated_key_secret_name(model_name: str) -> str:
+    """Return the Secret with the key that is made for a model whose user names no Secret."""
+    return f"{model_name}-api-key"
 
 
 def child_labels(model_name: str) -> dict[str, str]:

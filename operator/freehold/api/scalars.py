@@ -105,6 +105,23 @@ ObjectName = Annotated[
         max_length=253,
     ),
 ]
+# As Kubernetes takes them.
+LabelKey = Annotated[
+    str,
+    Text(
+        r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        "a label's key such as team or example.com/team",
+        max_length=317,
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Text(
+        r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        "a label's value: letters, digits, '-', '_' and '.', at most 63 characters",
+        max_length=63,
+    ),
+]
 
 
 def duration_seconds(value: str) -> float:

@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from freehold.local.endpoint_key import KEY_VARIABLE
 from freehold.local.session import ModelView, Phase, Session
 
 _WORDS: dict[Phase, str] = {
@@ -96,8 +97,9 @@ class LiveView:
         else:
             yield Text("Ctrl-C stops", style="dim")
 
-    def endpoints(self, session: Session) -> None:
+    def endpoints(self, session: Session, asks_for_key: bool) -> None:
         """Print where each model answers, and a line to paste."""
+        key = f' -H "Authorization: Bearer ${KEY_VARIABLE}"' if asks_for_key else ""
         for view in session.views.values():
             if view.served.application is None:
                 continue
@@ -106,7 +108,7 @@ class LiveView:
             body = f'{{"model": "{name}", "prompt": "Once upon a time", "max_tokens": 40}}'
             self.say(f"\n{view.served.name} answers at {url}\n")
             self.say(
-                f"  curl {url}/completions -H 'Content-Type: application/json' \\\n"
+                f"  curl {url}/completions -H 'Content-Type: application/json'{key} \\\n"
                 f"    -d {shlex.quote(body)}\n"
             )
 

@@ -11,11 +11,13 @@ from typing import Literal
 import click
 from kubernetes.aio.config import ConfigException
 
+from freehold.cli.peers import PeersType
 from freehold.controller import logs
 from freehold.controller.operator import Settings
 from freehold.controller.process import Process
 from freehold.errors import ClusterUnreachable
 from freehold.kube.lease import new_identity
+from freehold.render.network_policies import Peer, Peers
 
 
 @click.command(
@@ -76,6 +78,40 @@ from freehold.kube.lease import new_identity
     help="Registry that the built-in classes' images come from, in place of their own.",
 )
 @click.option(
+    "--network-policies/--no-network-policies",
+    default=True,
+    show_default=True,
+    help="Say by NetworkPolicies who connects to a model's pods; without, remove those made.",
+)
+@click.option(
+    "--kuberay-peers",
+    type=PeersType(),
+    help="KubeRay's operator, as a JSON list of peers as in a NetworkPolicy. Default: pods with "
+    "app.kubernetes.io/component=kuberay-operator in any namespace.",
+)
+@click.option(
+    "--operator-peers",
+    type=PeersType(),
+    help="This operator itself, likewise. Default: pods with app.kubernetes.io/name=freehold in "
+    "any namespace.",
+)
+@click.option(
+    "--prometheus-peers",
+    type=PeersType(),
+    help="What reads the models' metrics, likewise. Default: pods with "
+    "app.kubernetes.io/name=prometheus in any namespace.",
+)
+@click.option(
+    "--describe-image",
+    help="The operator's own image: pods with it read the sources of models, with the models' own "
+    "accounts and credentials. Without it only public hubs can be read, by the operator itself.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Ask no hub from here: pods read public models, too. Needs --describe-image.",
+)
+@click.option(
     "--log-format", type=click.Choice(logs.LOG_FORMATS), default="text", show_default=True
 )
 def operator(
@@ -89,6 +125,12 @@ def operator(
     workers: int,
     relist_interval: float,
     image_registry: str | None,
+    network_policies: bool,
+    kuberay_peers: tuple[Peer, ...] | None,
+    operator_peers: tuple[Peer, ...] | None,
+    prometheus_peers: tuple[Peer, ...] | None,
+    describe_image: str | None,
+    offline: bool,
     log_format: Literal["json", "text"],
 ) -> None:
     """Look after the ModelDeployments of a cluster."""
@@ -97,10 +139,27 @@ def operator(
             "where is the lease? Give --lease-namespace, or --no-leader-election where no other "
             "operator can run."
         )
+    if offline and describe_image is None:
+        raise click.UsageError("--offline needs --describe-image: somebody must read the sources.")
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
+    given = {
+        "kuberay": kuberay_peers,
+        "freehold": operator_peers,
+        "prometheus": prometheus_peers,
+    }
+    peers = Peers(**{name: it for name, it in given.items() if it is not None})
     process = Process(
-        settings=Settings(namespaces, workers, relist_interval, image_registry, instance=identity),
+        settings=Settings(
+            namespaces,
+            workers,
+            relist_interval,
+            image_registry,
+            peers=peers if network_policies else None,
+            describe_image=describe_image,
+            offline=offline,
+            instance=identity,
+        ),
         key_file=install_key_file,
         key_secret=install_key_secret,
         lease_namespace=None if no_leader_election else lease_namespace,

@@ -54,8 +54,9 @@ from freehold.serving_archive import serving_archive
 def render(files: tuple[str, ...], config_only: bool, offline: bool) -> None:
     """Print the objects that a manifest becomes: a RayService for each model.
 
-    Before it come a ConfigMap with the code that runs inside Ray and the Service of the endpoint.
-    No cluster is asked.
+    With it come the NetworkPolicies, a ConfigMap with the code that runs inside Ray and the Service
+    of the endpoint. The Secrets that pods mount are not among them: what is in them only the
+    operator can derive, or is yours. No cluster is asked.
     """
     given = read_valid(files)
     if config_only:

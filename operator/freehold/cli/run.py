@@ -14,6 +14,12 @@ import click
 
 from freehold.cli.live_view import LiveView
 from freehold.errors import EngineFailed, FreeholdError, RayUnavailable
+from freehold.local.endpoint_key import (
+    KEY_VARIABLE,
+    EndpointKey,
+    endpoint_key,
+    require_key,
+)
 from freehold.local.machine import (
     EVERYWHERE,
     LOOPBACK,
@@ -24,6 +30,7 @@ from freehold.local.machine import (
     require_room_for_change,
     this_machine,
 )
+from freehold.local.probe import BackgroundProbe
 from freehold.local.ray_process import RayProcess
 from freehold.local.replica_address import own_address
 from freehold.local.serve_rest import ServeRest
@@ -59,6 +66,7 @@ class RunOptions:
         port: Port to listen on.
         address: Dashboard of a Ray that runs already; None for one of our own.
         choices: What the manifests leave open.
+        key: What the endpoint asks for; None for nothing.
     """
 
     files: tuple[Path, ...]
@@ -67,6 +75,7 @@ class RunOptions:
     port: int
     address: str | None
     choices: Choices
+    key: EndpointKey | None = None
 
 
 def _checked(
@@ -145,8 +154,12 @@ def run(
         path="direct" if address is None else "stock",
         code=None if address is None else own_code_uri(),
     )
-    options = RunOptions(files, file_stamps(files), host, port, address, choices)
+    stamps = file_stamps(files)
     models = load(files, choices)
+    key = None
+    if address is None:
+        key = endpoint_key(host, [item.model for item in models], os.environ)
+    options = RunOptions(files, stamps, host, port, address, choices, key)
     with stopping_on_signals() as stop:
         (on_own_ray if address is None else on_shared_ray)(options, models, stop)
 
@@ -176,9 +189,10 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
     if options.choices.offline:
         environment |= {"HF_HUB_OFFLINE": "1"}
     view = LiveView()
+    key = options.key.value if options.key else None
     if options.host != LOOPBACK:
         view.say(_open_to_all(options))
-    ray = RayProcess(cpus=_ray_cpus(models), environment=environment)
+    ray = RayProcess(cpus=_ray_cpus(models), environment=environment, api_key=key)
     rest = ServeRest(ray.address, ray.token)
     session = Session(
         rest,
@@ -188,6 +202,7 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
         logs=ray.logs,
         http_options={"host": options.host, "port": options.port},
         say=view.say,
+        probe=BackgroundProbe(key),
         moved=ray.take_stock,
         own_address=own_address,
     )
@@ -248,7 +263,7 @@ def supervise(
 ) -> None:
     """Apply, watch and reapply on edits until told to stop."""
     for model in models:
-        for sentence in (*model.plan.notes, *unheeded(model.model.spec)):
+        for sentence in (*model.plan.notes, *unheeded(model.model.spec, options.key is not None)):
             view.say(f"{model.name}: {sentence}")
     session.apply(models)
     stamps = options.stamps
@@ -258,7 +273,7 @@ def supervise(
         session.step()
         view.show(session.views.values())
         if not announced and all_settled(session.views.values()):
-            view.endpoints(session)
+            view.endpoints(session, options.key is not None)
             announced = ready = True
         stop.wait(SETTLED_POLL_SECONDS if all_settled(session.views.values()) else POLL_SECONDS)
         now = file_stamps(options.files)
@@ -274,6 +289,7 @@ def _reapply(session: Session, view: LiveView, options: RunOptions) -> bool:
     try:
         models = load(options.files, options.choices)
         if options.address is None:
+            require_key(options.host, [item.model for item in models], options.key)
             demands = [_demand(model, options.choices) for model in models]
             require_room_for_change(this_machine(), demands)
         session.apply(models)
@@ -327,7 +343,13 @@ def _ray_cpus(models: tuple[Served, ...]) -> int:
 
 
 def _open_to_all(options: RunOptions) -> str:
+    """Return who may use the models, and with which key, where nobody could know it otherwise."""
+    told = f"--host {options.host}: whoever reaches this machine"
+    if options.key is None:
+        return f"{told} can use the models on port {options.port}, since they ask for no key"
+    if not options.key.generated:
+        return f"{told} needs the key of {KEY_VARIABLE} on port {options.port}"
     return (
-        f"--host {options.host}: whoever reaches this machine can use the models on port "
-        f"{options.port}, since the endpoint asks for no key"
+        f"{told} needs a key on port {options.port}. This one is made for this run alone; set "
+        f"{KEY_VARIABLE} to have one that stays:\n\n  export {KEY_VARIABLE}={options.key.value}\n"
     )

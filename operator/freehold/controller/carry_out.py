@@ -6,17 +6,17 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from freehold.api import conditions as api
-from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION, REVISION_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
-from freehold.controller.install_key import InstallKey
+from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.controller.superfluous import building_none, is_another, strike, superfluous
 from freehold.kube.children import ForeignChild, Written, foreign_child, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
@@ -25,9 +25,9 @@ from freehold.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    NETWORK_POLICIES,
     RAY_CLUSTERS,
     RAY_SERVICES,
-    SECRETS,
     Resource,
 )
 from freehold.plan.failure import Failure, failure_text
@@ -38,8 +38,6 @@ from freehold.status.raw import mapping, timestamp
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
 _HISTORY = 10
-# Within this time what a deleted model owned is gone.
-_FOLLOWS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +65,12 @@ class Writer:
     Attributes:
         client: The API server.
         cache: Is told of what was written, so that the next pass knows it.
-        key: What the models' tokens are derived from.
+        secrets: Sees to the Secrets that pods need.
     """
 
     client: KubeClient
     cache: Cache
-    key: InstallKey
-    _has_token: set[str] = field(default_factory=set)
-    _found_token: dict[str, float] = field(default_factory=dict)
+    secrets: ModelSecrets
 
     async def decide(self, seen: Seen, decision: Decision, now: datetime) -> str | None:
         """Write the revision that was decided on, or that it was asked for again.
@@ -147,7 +143,16 @@ class Writer:
         refused = await self._in_the_way(seen, desired)
         if refused is not None:
             return CarriedOut(refused=refused)
-        await self._give_token(seen)
+        service = next(it for it in desired if it["kind"] == RAY_SERVICES.kind)
+        missing = await self.secrets.see_to(seen, service)
+        if missing is not None and _asks_for_pods(seen, service):
+            return CarriedOut(refused=missing)
+        done = await self._write_all(seen, desired, recreate=recreate, kuberay=kuberay)
+        return replace(done, refused=done.refused or missing)
+
+    async def _write_all(
+        self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
+    ) -> CarriedOut:
         done = CarriedOut()
         for child in desired:
             if child["kind"] != RAY_SERVICES.kind:
@@ -197,6 +202,19 @@ class Writer:
             if ours and name not in archives:
                 await self._delete(seen, CONFIG_MAPS, name)
 
+    async def withdraw(self, seen: Seen, desired: Sequence[Object]) -> None:
+        """Delete our NetworkPolicies that are not to be there: an installation may want none.
+
+        Args:
+            seen: What is there.
+            desired: The children as they should be.
+        """
+        wanted = {(child["kind"], child["metadata"]["name"]) for child in desired}
+        for (kind, name), child in seen.children.items():
+            ours = kind == NETWORK_POLICIES.kind and is_owned(child, seen.uid)
+            if ours and (kind, name) not in wanted:
+                await self._delete(seen, NETWORK_POLICIES, name)
+
     async def _write_revision(self, seen: Seen, wanted: Object) -> Object:
         """Create a revision, unless it is there and has escaped us; returns it.
 
@@ -220,25 +238,6 @@ class Writer:
             return found
         await self.client.delete(CONTROLLER_REVISIONS, *place, found["metadata"]["uid"])
         return await self.client.create(CONTROLLER_REVISIONS, wanted)
-
-    async def _give_token(self, seen: Seen) -> None:
-        """Make the Secret with the token of the model's Ray clusters, once for each process.
-
-        Whether it is there cannot be read; that it is, is what the API server answers, and that
-        it is not, what pods say. One that is found may be a deleted model's of the name, whom it
-        follows within seconds: passes of this time try again.
-        """
-        if seen.uid in self._has_token and not any(pod.lacks_configuration for pod in seen.pods):
-            return
-        secret = self.key.ray_token_secret(seen.key.name, seen.key.namespace, seen.uid)
-        try:
-            await self.client.create(SECRETS, secret)
-        except AlreadyExists:
-            found = self._found_token.setdefault(seen.uid, time.monotonic())
-            if time.monotonic() - found < _FOLLOWS_S:
-                return
-        self._found_token.pop(seen.uid, None)
-        self._has_token.add(seen.uid)
 
     async def _in_the_way(self, seen: Seen, desired: Sequence[Object]) -> Finding | None:
         """Tell what would keep a model from being completed once its RayService is there.
@@ -309,6 +308,22 @@ class Writer:
 def _path(annotation: str) -> str:
     """Return where an annotation stands, as a JSON pointer."""
     return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
+
+
+def _asks_for_pods(seen: Seen, service: Object) -> bool:
+    """Tell whether KubeRay has not been given these pods yet, and so asks for no hardware.
+
+    The way back to a cluster that still stands asks for none either.
+    """
+    live = seen.children.get((RAY_SERVICES.kind, service["metadata"]["name"]))
+    if live is not None and _revision_of(live) == _revision_of(service):
+        return False
+    standing = (it for it in seen.clusters if not it["metadata"].get("deletionTimestamp"))
+    return all(is_another(seen, service, cluster) for cluster in standing)
+
+
+def _revision_of(child: Mapping[str, Any]) -> str:
+    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
 
 
 def _refused(child: Object, message: str) -> str:

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freehold.api import conditions as api
+from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Fault
 from freehold.api.manifest import parse_object
 from freehold.api.modeldeployment import ModelDeployment
+from freehold.api.names import PAUSED_ANNOTATION
 from freehold.cluster_plan import Refusal, plan_on_cluster, refusal
 from freehold.compose import Planned, check_arguments
 from freehold.controller.commits import Commits
+from freehold.controller.describing import AGAIN_S, Describer
 from freehold.controller.gather import Seen
 from freehold.controller.queue import Key
 from freehold.controller.served_names import ServedNames
@@ -35,7 +38,10 @@ from freehold.plan.rollout import (
     spec_parts,
 )
 from freehold.render.revision import Frozen, Revision, freeze, frozen_of, rescaled
+from freehold.render.source_pin import UNPINNED, SourcePin
 from freehold.serving_archive import serving_archive
+from freehold.sources.describe import Described, cannot_be_read
+from freehold.sources.told import Told
 from freehold.status.outcome import Finding
 from freehold.status.plan_status import plan_status
 from freehold.status.refusal import refusal_of_faults
@@ -52,6 +58,7 @@ class Decision:
         number: The place that it is to have in the history, where it has another one.
         failed: The revision that the spec asks for, where its rollout was given up.
         refused: Why the present spec cannot be carried out; the revision is then the last one.
+        look_again: Seconds after which the source is to be read again; None where a watch tells.
     """
 
     model: ModelDeployment | None
@@ -60,6 +67,7 @@ class Decision:
     number: int | None = None
     failed: Revision | None = None
     refused: Finding | None = None
+    look_again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +77,14 @@ class Decider:
     Attributes:
         world: Classes and nodes.
         commits: What branches of the hub mean.
+        describer: Has sources read by pods.
         names: Who holds which served name.
         archive: The code that runs inside Ray.
     """
 
     world: World
     commits: Commits
+    describer: Describer
     names: ServedNames
     archive: bytes = field(default_factory=serving_archive)
 
@@ -103,25 +113,46 @@ class Decider:
                 assert former is not None, "a decision names what it was given"
                 return _new(model, seen, rescaled(former.frozen, model, parts))
             case RollOut(_, prefer):
-                found = await self._roll_out(model, seen, parts, prefer)
+                found = await self._roll_out(model, seen, parts, prefer, same=gone)
                 if isinstance(found, Finding):
-                    return Decision(model, seen.standing, refused=found)
+                    again = AGAIN_S if self.describer.is_asked(model) else None
+                    return Decision(model, seen.standing, refused=found, look_again=again)
                 return _new(model, seen, found)
         raise AssertionError("every kind of decision is taken above")
 
     async def _roll_out(
-        self, model: ModelDeployment, seen: Seen, parts: SpecParts, prefer: str | None
+        self,
+        model: ModelDeployment,
+        seen: Seen,
+        parts: SpecParts,
+        prefer: str | None,
+        *,
+        same: bool,
     ) -> Frozen | Finding:
-        """Plan and render anew, or return why that cannot be."""
+        """Plan and render anew, or return why that cannot be.
+
+        Args:
+            model: The model.
+            seen: What is there.
+            parts: The spec's parts.
+            prefer: The candidate to stay with.
+            same: Whether only the hardware is chosen anew, and the source stays what it was.
+        """
         holder = self.names.holder(seen.key)
         if holder != seen.key:
             return Finding(api.SERVED_NAME_TAKEN, _taken(model, holder))
         faults = check_arguments(model)
         if faults:
             return refusal_of_faults(faults)
-        planned = await self._plan(model, prefer)
+        source = _former(seen) if same else await self._source(model, seen)
+        if isinstance(source, Finding):
+            return source
+        planned = await self._plan(model, prefer, source.model)
         if isinstance(planned, Finding):
             return planned
+        pin = source.pin
+        if pin == UNPINNED:
+            pin = SourcePin(await self.commits.commit_of(model.spec.model))
         plan = planned.answer
         assert isinstance(plan, Plan), "refusals are findings"
         frozen = frozen_of(
@@ -131,15 +162,34 @@ class Decider:
             plan_status(plan).model_dump(mode="json", by_alias=True, exclude_none=True),
             namespace=seen.key.namespace,
             archive=self.archive,
-            commit=await self.commits.commit_of(model.spec.model),
+            pin=pin,
+            uid=seen.uid,
+            shape=source.model.to_dict() if source.model else None,
         )
         return refusal_of_faults([frozen]) if isinstance(frozen, Fault) else frozen
 
-    async def _plan(self, model: ModelDeployment, prefer: str | None) -> Planned | Finding:
+    async def _source(self, model: ModelDeployment, seen: Seen) -> Told | Finding:
+        """Return what is known of the source now; nothing where this process is to look."""
+        scheme = model.spec.model.source.partition("://")[0]
+        if self.describer.is_asked(model):
+            if _is_paused(seen):
+                return Finding(api.DESCRIBING_MODEL, "Its source is not read while it is paused.")
+            known = _is_known(model, self.world)
+            classes = self.world.catalog.catalog.classes
+            return await self.describer.look(model, seen, classes, pin_only=known)
+        if scheme != "hf" and model.spec.model.architecture is None:
+            return refusal_of_faults([cannot_be_read(scheme, "hf://")])
+        return Told()
+
+    async def _plan(
+        self, model: ModelDeployment, prefer: str | None, shape: ModelDescription | None
+    ) -> Planned | Finding:
         world = self.world
         arguments: dict[str, Any] = {"prefer": prefer}
+        if shape is not None:
+            arguments["described"] = Described(shape, model.spec.model.source)
         places = (model, world.catalog, world.hardware)
-        if _is_known(model, world):
+        if shape is not None or _is_known(model, world):
             planned = plan_on_cluster(*places, **arguments)
         else:
             # the hub takes its time, and nobody else shall wait for it
@@ -159,17 +209,15 @@ class Decider:
         What a rollout was given up for stays as it was until the spec changes.
         """
         newest = seen.newest
-        if (
-            newest is None
-            or newest.failure
-            or model.spec.suspend
-            or not _is_known(model, self.world)
-        ):
+        if newest is None or newest.failure or model.spec.suspend:
+            return False
+        shape = _former(seen).model
+        if shape is None and not _is_known(model, self.world):
             return False
         if not any(pod.unschedulable for pod in seen.pods):
             return False
         chosen = newest.decided.candidate
-        planned = await self._plan(model, chosen)
+        planned = await self._plan(model, chosen, shape)
         return not isinstance(planned, Finding) and _candidate(planned) != chosen
 
 
@@ -194,7 +242,21 @@ def _is_known(model: ModelDeployment, world: World) -> bool:
     source = model.spec.model
     scheme, _, location = source.source.partition("://")
     known = scheme == "hf" and world.catalog.catalog.model(location) is not None
-    return source.architecture is not None or known or scheme != "hf"
+    return source.architecture is not None or known
+
+
+def _former(seen: Seen) -> Told:
+    """Return what the newest revision holds of the source."""
+    newest = seen.newest
+    if newest is None:
+        return Told()
+    shape = newest.frozen.model
+    return Told(ModelDescription.model_validate(shape) if shape else None, newest.frozen.pin)
+
+
+def _is_paused(seen: Seen) -> bool:
+    annotations = seen.model["metadata"].get("annotations") or {}
+    return bool(annotations.get(PAUSED_ANNOTATION) == "true")
 
 
 def _gated(model: ModelDeployment) -> str:

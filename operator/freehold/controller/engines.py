@@ -16,6 +16,7 @@ from freehold.controller.queue import Key
 from freehold.kube.endpoint import ModelEndpoints
 from freehold.kube.resources import RAY_SERVICES
 from freehold.plan.canonical import canonical_json
+from freehold.render.endpoint_service import endpoint_url
 from freehold.render.revision import Revision
 from freehold.render.serve_config import from_yaml
 from freehold.status.outcome import Engines, Submission
@@ -32,7 +33,7 @@ class Observer:
     Attributes:
         endpoints: The way to them.
         probes: One-token requests under way.
-        key: What the tokens of Ray clusters are derived from.
+        key: What the tokens of Ray clusters and the keys for probes are derived from.
     """
 
     endpoints: ModelEndpoints
@@ -100,6 +101,12 @@ class Observer:
             self._last[seen.key] = cluster, found
         known = self._last.get(seen.key, ("", None))
         return known[1] if known[0] == cluster else None
+
+    def probe(self, seen: Seen, revision: Revision, engines: frozenset[str]) -> None:
+        """Ask a model for one token, in the background, by the name under which it is served."""
+        url = endpoint_url(seen.key.name, seen.key.namespace)
+        key = self.key.probe_key(seen.uid)
+        self.probes.send(seen.key, url, revision.served_name, key, engines)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from freehold.api.names import ASKED_AGAIN_ANNOTATION
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, DESCRIBE_TASK, TASK_LABEL
 from freehold.controller.cache import Cache
 from freehold.controller.queue import Key
 from freehold.kube.client import Object
@@ -15,6 +15,7 @@ from freehold.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     MODEL_DEPLOYMENTS,
+    NETWORK_POLICIES,
     PODS,
     RAY_CLUSTERS,
     RAY_SERVICES,
@@ -38,11 +39,12 @@ class Seen:
         version: Its resource version.
         revisions: Its revisions that can be read, oldest first.
         asked: When each revision was asked for last, by its name.
-        children: ConfigMaps, Services and RayServices, by kind and name.
+        children: ConfigMaps, Services, RayServices and NetworkPolicies, by kind and name.
         clusters: The RayClusters as they are.
         ray_service: Our RayService.
         ray_clusters: Its RayClusters.
-        pods: The model's pods.
+        pods: The pods of its RayClusters.
+        describing: The pods that read its source, as they are.
     """
 
     key: Key
@@ -55,6 +57,7 @@ class Seen:
     ray_service: RayServiceState | None
     ray_clusters: tuple[RayClusterState, ...]
     pods: tuple[PodState, ...]
+    describing: tuple[Object, ...] = ()
 
     @property
     def uid(self) -> str:
@@ -94,7 +97,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         return None
     uid = model["metadata"]["uid"]
     held = _owned(cache.of_model(CONTROLLER_REVISIONS, key), uid)
-    kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES)
+    kinds = (CONFIG_MAPS, SERVICES, RAY_SERVICES, NETWORK_POLICIES)
     children = {
         (resource.kind, body["metadata"]["name"]): body
         for resource in kinds
@@ -105,6 +108,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
     clusters = _owned(
         cache.of_model(RAY_CLUSTERS, key), service["metadata"]["uid"] if ours and service else ""
     )
+    pods = cache.of_model(PODS, key)
     return Seen(
         key=key,
         model=model,
@@ -115,7 +119,8 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         clusters=tuple(clusters),
         ray_service=read_ray_service(service) if ours and service else None,
         ray_clusters=tuple(read_ray_cluster(raw) for raw in clusters),
-        pods=tuple(read_pod(raw) for raw in cache.of_model(PODS, key)),
+        pods=tuple(read_pod(raw) for raw in pods if not _describes(raw)),
+        describing=tuple(_owned((raw for raw in pods if _describes(raw)), uid)),
     )
 
 
@@ -135,6 +140,10 @@ def _revisions(held: Iterable[Object], checked: set[str]) -> list[Revision]:
             checked.add(uid)
             found.append(revision)
     return sorted(found, key=lambda it: it.number)
+
+
+def _describes(pod: Object) -> bool:
+    return bool((pod["metadata"].get("labels") or {}).get(TASK_LABEL) == DESCRIBE_TASK)
 
 
 def _owned(bodies: Iterable[Object], uid: str) -> list[Object]:

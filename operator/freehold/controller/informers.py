@@ -13,12 +13,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import kopf
 from kubernetes.aio.client.configuration import Configuration
 
-from freehold.api.names import GROUP, MODEL_LABEL, RAY_SERVICE_LABEL
+from freehold.api.names import GROUP, MANAGED_BY, MODEL_LABEL, RAY_SERVICE_LABEL
 from freehold.controller.cache import Cache
 from freehold.controller.kopf_tasks import run_until_one_ends
 from freehold.kube.client import KubeClient
@@ -28,6 +28,7 @@ from freehold.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     MODEL_DEPLOYMENTS,
+    NETWORK_POLICIES,
     NODES,
     PODS,
     RAY_CLUSTERS,
@@ -47,6 +48,7 @@ WATCHED: Mapping[Resource, str] = {
     CONTROLLER_REVISIONS: MODEL_LABEL,
     SERVICES: MODEL_LABEL,
     CONFIG_MAPS: MODEL_LABEL,
+    NETWORK_POLICIES: MODEL_LABEL,
     PODS: MODEL_LABEL,
 }
 
@@ -191,6 +193,8 @@ class Informers:
             clusterwide=not self.namespaces,
             namespaces=self.namespaces,
             stop_flag=ended,
+            # kopf asks the system for the user's name otherwise, and our number has none
+            identity=cast("Any", MANAGED_BY),
         )
         self.take_signals()
         await run_until_one_ends(tasks, ended)

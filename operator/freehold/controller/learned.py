@@ -18,8 +18,9 @@ from freehold.kube.client import Object
 from freehold.kube.resources import RAY_SERVICES
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
+from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
-from freehold.render.revision import Revision, objects_of
+from freehold.render.revision import Revision, objects_of, owned
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
     Outcome,
@@ -62,7 +63,9 @@ def beginning(seen: Seen, known: Mapping[str, Any]) -> Outcome:
 def with_decision(outcome: Outcome, decision: Decision, seen: Seen) -> Outcome:
     """Add what was decided."""
     model, revision = decision.model, decision.revision
-    outcome = replace(outcome, assessed=True, refusal=decision.refused)
+    outcome = replace(
+        outcome, assessed=True, refusal=decision.refused, look_again=decision.look_again
+    )
     if model is not None:
         numbers = numbers_of(model.spec)
         outcome = replace(
@@ -156,7 +159,11 @@ def _takes_over(seen: Seen, outcome: Outcome) -> bool:
 
 
 def desired_objects(
-    seen: Seen, revision: Revision, model: ModelDeployment, first: int | None
+    seen: Seen,
+    revision: Revision,
+    model: ModelDeployment,
+    first: int | None,
+    peers: Peers | None,
 ) -> list[Object]:
     """Return the objects that are to be there, in the order of application.
 
@@ -165,15 +172,25 @@ def desired_objects(
         revision: The revision that stands.
         model: The model, with the numbers that are laid over it.
         first: Replicas that a cluster begins with which takes over; None where none does.
+        peers: Who connects to every model; None for no NetworkPolicies.
     """
     active = seen.ray_service.active if seen.ray_service else None
-    return objects_of(
+    children = objects_of(
         revision.frozen,
         numbers_of(model.spec, first),
         owner_uid=seen.uid,
         ray_cluster=active.name if active else None,
         revision=revision.name,
     )
+    # who may connect is written before all else: pods are open without
+    return [*_policies(seen, model, peers), *children]
+
+
+def _policies(seen: Seen, model: ModelDeployment, peers: Peers | None) -> list[Object]:
+    if peers is None:
+        return []
+    found = network_policies(model, seen.key.namespace, peers)
+    return [owned(it, seen.uid) for it in found]
 
 
 def _revision_of(child: Mapping[str, Any]) -> str:

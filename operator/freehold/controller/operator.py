@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kubernetes.aio.client.configuration import Configuration
@@ -17,6 +17,7 @@ from freehold.controller.cache import Cache, Snapshot
 from freehold.controller.carry_out import Writer
 from freehold.controller.commits import Commits
 from freehold.controller.decide import Decider
+from freehold.controller.describing import Describer
 from freehold.controller.engines import Observer
 from freehold.controller.informers import Informers
 from freehold.controller.install_key import InstallKey
@@ -26,6 +27,7 @@ from freehold.controller.queue import Key, PassQueue
 from freehold.controller.reconcile import Next, Reconciler
 from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
+from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.controller.served_names import ServedNames
 from freehold.controller.until_stopped import Stopped, until_stopped
 from freehold.controller.world import World
@@ -38,6 +40,7 @@ from freehold.kube.resources import (
     NODES,
     Resource,
 )
+from freehold.render.network_policies import Peers
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,9 @@ class Settings:
         relist_every: Seconds between two lists of everything.
         image_registry: Registry that the images of the built-in classes come from; None to leave
             them.
+        peers: Who connects to every model; None for no NetworkPolicies.
+        describe_image: The operator's own image, for the pods that read sources; None to make none.
+        offline: Whether this process asks no hub itself.
         instance: Name of this process, in Events.
     """
 
@@ -59,6 +65,9 @@ class Settings:
     workers: int = 8
     relist_every: float = 600.0
     image_registry: str | None = None
+    peers: Peers | None = field(default_factory=Peers)
+    describe_image: str | None = None
+    offline: bool = False
     instance: str = "freehold"
 
 
@@ -89,17 +98,25 @@ class Operator:
             relist_every=settings.relist_every,
             on_kinds=self._all_again,
         )
+        describer = Describer(
+            client,
+            self._cache,
+            now=lambda: datetime.now(UTC),
+            image=settings.describe_image,
+            offline=settings.offline,
+        )
         observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
-            decider=Decider(self._world, Commits(), self._names),
-            writer=Writer(client, self._cache, key),
+            decider=Decider(self._world, Commits(), describer, self._names),
+            writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=observer,
             recovery=Recovery(client, observer),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),
+            peers=settings.peers,
         )
         self._waiting: set[Key] = set()
 

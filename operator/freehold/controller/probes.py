@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from freehold.controller.queue import Key
 from freehold.status.outcome import Probe
@@ -29,11 +30,12 @@ class Probes:
     """Asks endpoints, one request at a time for each model.
 
     Attributes:
-        ask: Sends one request to a base URL and served name; "" when it was answered.
+        ask: Sends one request to a base URL, for a served name and with a key; "" when it was
+            answered.
         back: Is told of a model whose request came back, or may be sent again.
     """
 
-    ask: Callable[[str, str], Awaitable[str]]
+    ask: Callable[[str, str, str], Awaitable[str]]
     back: Callable[[Key], None]
     _models: dict[Key, _Asked] = field(default_factory=dict)
 
@@ -42,12 +44,15 @@ class Probes:
         asked = self._models.get(key)
         return asked.last if asked else None
 
-    def send(self, key: Key, base_url: str, model: str, engines: frozenset[str]) -> None:
+    def send(
+        self, key: Key, base_url: str, model: str, api_key: str, engines: frozenset[str]
+    ) -> None:
         """Send a request, unless one is under way or the last failure was just now."""
         asked = self._models.setdefault(key, _Asked())
         now = asyncio.get_running_loop().time()
         if asked.task is None and now >= asked.not_before:
-            asked.task = asyncio.create_task(self._send(key, asked, base_url, model, engines))
+            ask = partial(self.ask, base_url, model, api_key)
+            asked.task = asyncio.create_task(self._send(key, asked, ask, engines))
 
     def forget(self, key: Key) -> None:
         """Give up what is under way for a model that no longer serves."""
@@ -56,9 +61,9 @@ class Probes:
             asked.task.cancel()
 
     async def _send(
-        self, key: Key, asked: _Asked, base_url: str, model: str, engines: frozenset[str]
+        self, key: Key, asked: _Asked, ask: Callable[[], Awaitable[str]], engines: frozenset[str]
     ) -> None:
-        error = await self.ask(base_url, model)
+        error = await ask()
         asked.last = Probe(engines, error)
         asked.failures = asked.failures + 1 if error else 0
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(asked.failures - 1, 10))

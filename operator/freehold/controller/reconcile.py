@@ -17,7 +17,7 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import OPERATOR
 from freehold.controller.cache import Cache
 from freehold.controller.carry_out import CarriedOut, Writer
-from freehold.controller.decide import Decider
+from freehold.controller.decide import Decider, Decision
 from freehold.controller.deletion import free_if_stuck
 from freehold.controller.engines import Observer
 from freehold.controller.gather import Seen, gather
@@ -40,7 +40,7 @@ from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.plan.failure import Failure
 from freehold.plan.rollout import progress_deadline
-from freehold.render.endpoint_service import endpoint_url
+from freehold.render.network_policies import Peers
 from freehold.render.revision import Revision
 from freehold.status.message import sentence
 from freehold.status.outcome import Outcome, PassError
@@ -50,7 +50,7 @@ from freehold.status.summarize import summarize
 
 # How soon to look again for what no watch tells: engines that start, what Serve has taken up.
 _ENGINES_S = 10.0
-# And for what is in a child's way: it bears no label of ours.
+# And for what is in a child's way, or missing: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Reconciler:
         reporter: Writes statuses.
         kinds: Tells which kinds the API server knows.
         now: The present.
+        peers: Who connects to every model; None for no NetworkPolicies.
         checked: Uids of revisions that were found whole.
     """
 
@@ -95,6 +96,7 @@ class Reconciler:
     reporter: Reporter
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
+    peers: Peers | None
     checked: set[str] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Next:
@@ -120,13 +122,14 @@ class Reconciler:
     async def _told(self, seen: Seen, outcome: Outcome) -> Next:
         """Tell what a pass has learned, and return when another one is due."""
         wait = await self._report(seen, outcome)
-        if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
+        source, refusal = outcome.look_again, outcome.refusal
+        if refusal is not None and refusal.reason is api.SOURCE_UNREACHABLE and source is None:
             return Next(failed=True)
         service = seen.ray_service
         ending = outcome.deleting or (service is not None and service.deleting)
         stuck = await self._free(seen.key) if ending else None
         again = await self.recovery.look(seen, outcome)
-        return Next(_soonest(wait, stuck, again, _look_again(outcome)))
+        return Next(_soonest(wait, stuck, again, source, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
@@ -137,12 +140,12 @@ class Reconciler:
         """
         if outcome.deleting:
             return await self._observed(seen, outcome, None)
-        decision = await self.decider.decide(seen, serves=is_serving(self.reporter.known(seen)))
+        decision = await self._decide(seen)
         outcome = with_decision(outcome, decision, seen)
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
         first = first_replicas(seen, outcome, decision.revision, self.reporter.known(seen))
-        desired = desired_objects(seen, decision.revision, decision.model, first)
+        desired = desired_objects(seen, decision.revision, decision.model, first, self.peers)
         if outcome.paused:
             outcome = replace(outcome, rollout=held_back(seen, desired) or outcome.rollout)
             return await self._observed(seen, outcome, decision.revision)
@@ -162,12 +165,20 @@ class Reconciler:
         if finished:
             self.recovery.forget(seen.key)
             outcome = replace(outcome, current_revision=decision.revision.name, rollout=None)
+        await self.writer.withdraw(seen, desired)
         await self.writer.prune(seen, (outcome.current_revision, outcome.update_revision))
         if finished and first is not None:
             # a cluster took over, and what it began with is to be taken away
             await self._report(seen, outcome)
             return None
         return outcome
+
+    async def _decide(self, seen: Seen) -> Decision:
+        """Return what a model is to be; where that is written, no pod need tell of its source."""
+        decision = await self.decider.decide(seen, serves=is_serving(self.reporter.known(seen)))
+        if decision.refused is None and decision.new is None:
+            await self.decider.describer.clear(seen)
+        return decision
 
     async def _give_up(self, seen: Seen, outcome: Outcome, revision: Revision) -> bool:
         """Write on a revision that its rollout is given up, where it is; return whether."""
@@ -206,9 +217,7 @@ class Reconciler:
         probe, retry = self.observer.probes.last(seen.key), self.recovery.retry(seen.key, outcome)
         outcome = replace(outcome, engines=engines, submission=said, probe=probe, retry=retry)
         if needs_probe(outcome) and not outcome.deleting:
-            running = engines.running if engines else frozenset()
-            url = endpoint_url(seen.key.name, seen.key.namespace)
-            self.observer.probes.send(seen.key, url, revision.served_name, running)
+            self.observer.probe(seen, revision, engines.running if engines else frozenset())
         return outcome
 
     async def _report(self, seen: Seen, outcome: Outcome) -> float | None:
@@ -233,6 +242,7 @@ class Reconciler:
         self.reporter.forget(key)
         self.observer.forget(key)
         self.recovery.forget(key)
+        self.writer.secrets.forget(key)
         try:
             return Next(await self._free(key))
         except NotLeading:
@@ -260,6 +270,8 @@ def _look_again(outcome: Outcome) -> float | None:
     whole = outcome.progress_deadline.total_seconds() + 1
     if outcome.has_way_back:
         return min(_ENGINES_S, whole)
+    if any(pod.waits_for_volumes for pod in outcome.pods):
+        return _IN_THE_WAY_S
     if service is not None and service.active is not None and outcome.refusal is None:
         engines = outcome.engines
         wanted = max(outcome.replicas.minimum, engines.target if engines else 1)

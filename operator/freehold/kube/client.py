@@ -22,7 +22,14 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from freehold.api.names import FIELD_MANAGER, STATUS_FIELD_MANAGER
-from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient, error_of
+from freehold.kube.errors import (
+    AlreadyExists,
+    KindMissing,
+    KubeError,
+    NotLeading,
+    Transient,
+    error_of,
+)
 from freehold.kube.resources import Resource
 
 Object = dict[str, Any]
@@ -147,6 +154,23 @@ class KubeClient:
         """Create an object that must not be there yet."""
         path = resource.path(body["metadata"].get("namespace"))
         return await self._call("create", resource, path, _writer(FIELD_MANAGER), body)
+
+    async def has(self, resource: Resource, namespace: str, name: str) -> bool:
+        """Tell whether an object is there, with the right to create alone.
+
+        The API server goes through a create of an object of that name and writes nothing.
+        """
+        body = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        query = _writer(FIELD_MANAGER) | {"dryRun": "All"}
+        try:
+            await self._call("create", resource, resource.path(namespace), query, body)
+        except AlreadyExists:
+            return True
+        return False
 
     async def replace(self, resource: Resource, body: Object) -> Object:
         """Replace an object by one with the resource version that was read."""

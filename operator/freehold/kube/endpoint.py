@@ -34,12 +34,13 @@ class ModelEndpoints:
         """Close its connections."""
         await self._session.close()
 
-    async def answers(self, base_url: str, model: str) -> str:
+    async def answers(self, base_url: str, model: str, api_key: str) -> str:
         """Ask for one token.
 
         Args:
             base_url: The model's OpenAI base URL.
             model: Its served name.
+            api_key: A key of its endpoint; one that asks for none takes no notice.
 
         Returns:
             "" when a token came, else what came instead.
@@ -47,7 +48,10 @@ class ModelEndpoints:
         body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         url = f"{base_url}/completions"
         try:
-            async with self._session.post(url, json=body, timeout=_ANSWER_TIMEOUT) as answer:
+            asking = self._session.post(
+                url, json=body, headers=_bearer(api_key), timeout=_ANSWER_TIMEOUT
+            )
+            async with asking as answer:
                 text = await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"no answer from {url}: {str(error) or type(error).__name__}"
@@ -98,5 +102,5 @@ def _applications(head: str, namespace: str) -> str:
     return f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
 
 
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}

@@ -50,6 +50,7 @@ RAY_CLUSTERS = Resource("ray.io", "v1", "rayclusters", "RayCluster")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 SERVICES = Resource("", "v1", "services", "Service")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 PODS = Resource("", "v1", "pods", "Pod")
 NODES = Resource("", "v1", "nodes", "Node", False)
 # written, never read
@@ -59,5 +60,5 @@ EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
 BY_KIND = {
     resource.kind: resource
-    for resource in (RAY_SERVICES, CONTROLLER_REVISIONS, SERVICES, CONFIG_MAPS)
+    for resource in (RAY_SERVICES, CONTROLLER_REVISIONS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
 }

@@ -33,8 +33,13 @@ class BackgroundProbe:
     The thread is a daemon: an engine that never answers must not keep the program from ending.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing asked."""
+    def __init__(self, api_key: str | None = None) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            api_key: What the endpoints ask for; None for nothing.
+        """
+        self._api_key = api_key
         self._calls: dict[str, _Call] = {}
 
     def __call__(self, base_url: str, model: str) -> str | None:
@@ -45,38 +50,39 @@ class BackgroundProbe:
         call = self._calls.get(base_url)
         if call is None:
             call = self._calls[base_url] = _Call()
-            arguments = (call, base_url, model)
+            arguments = (call, base_url, model, self._api_key)
             threading.Thread(target=_ask_until_final, args=arguments, daemon=True).start()
         if call.answer is not None:
             del self._calls[base_url]
         return call.answer
 
 
-def _ask_until_final(call: _Call, base_url: str, model: str) -> None:
+def _ask_until_final(call: _Call, base_url: str, model: str, api_key: str | None) -> None:
     """Ask until the engine has answered, or the way to it has had time to open."""
     end = time.monotonic() + _GRACE_SECONDS
     while True:
-        found = _asked(base_url, model)
+        found = _asked(base_url, model, api_key)
         if not found.startswith(_PASSING) or time.monotonic() > end:
             call.answer = found
             return
         time.sleep(_PAUSE_SECONDS)
 
 
-def _asked(base_url: str, model: str) -> str:
+def _asked(base_url: str, model: str, api_key: str | None) -> str:
     """Ask once; whatever goes wrong is an answer, since nobody sees how this thread ends."""
     try:
-        return answers(base_url, model)
+        return answers(base_url, model, api_key)
     except Exception as error:
         return f"the request could not be made: {type(error).__name__}: {error}"
 
 
-def answers(base_url: str, model: str) -> str:
+def answers(base_url: str, model: str, api_key: str | None = None) -> str:
     """Ask for one token.
 
     Args:
         base_url: The model's OpenAI base URL, such as ``http://127.0.0.1:8000/v1``.
         model: Its served name.
+        api_key: What the endpoint asks for; None for nothing.
 
     Returns:
         "" when a token came, else what came instead.
@@ -86,6 +92,7 @@ def answers(base_url: str, model: str) -> str:
         answer = httpx.post(
             f"{base_url}/completions",
             json=body,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
         )

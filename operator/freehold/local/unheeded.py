@@ -6,11 +6,18 @@ from freehold.api.modeldeployment import ModelDeploymentSpec
 from freehold.api.names import OPERATOR
 from freehold.render.scaling import queue_depth
 
+_NO_KEY = "the endpoint asks for no key"
 
-def unheeded(spec: ModelDeploymentSpec) -> tuple[str, ...]:
-    """Return a sentence for every field of the spec that ``freehold run`` does not act on."""
+
+def unheeded(spec: ModelDeploymentSpec, asks_for_key: bool) -> tuple[str, ...]:
+    """Return a sentence for every field of the spec that ``freehold run`` does not act on.
+
+    Args:
+        spec: The spec.
+        asks_for_key: Whether this run's endpoint asks for a key.
+    """
     said = {
-        "spec.endpoint": (spec.endpoint, "the endpoint asks for no key"),
+        **(_of_endpoint(spec) if asks_for_key else {"spec.endpoint": (spec.endpoint, _NO_KEY)}),
         "spec.templates": (spec.templates, "there are no pods"),
         "spec.rollout": (spec.rollout, "Serve replaces replicas in its own way"),
         "spec.serviceAccountName": (spec.service_account_name, "there are no pods"),
@@ -29,3 +36,24 @@ def unheeded(spec: ModelDeploymentSpec) -> tuple[str, ...]:
         name = "spec.autoscaling.target.timeToFirstToken"
         sentences.append(f"{name} is not followed yet: replicas settle at a queue depth of {depth}")
     return tuple(sentences)
+
+
+def _of_endpoint(spec: ModelDeploymentSpec) -> dict[str, tuple[object, str]]:
+    """Return the fields of an endpoint that asks for a key."""
+    endpoint = spec.endpoint
+    authentication = endpoint.authentication if endpoint else None
+    says_none = authentication and authentication.type == "None"
+    return {
+        "spec.endpoint.authentication.type": (
+            says_none,
+            "another model of this run asks for a key",
+        ),
+        "spec.endpoint.authentication.secretRef": (
+            authentication and authentication.secret_ref,
+            "there are no Secrets; the key is that of this run",
+        ),
+        "spec.endpoint.allowedNamespaces": (
+            endpoint and endpoint.allowed_namespaces,
+            "there are no namespaces",
+        ),
+    }

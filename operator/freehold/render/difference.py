@@ -20,6 +20,8 @@ _IDENTITIES = ("groupName", "uid", "name", "containerPort", "port", "mountPath",
 _ATOMIC = frozenset({"workerGroupSpecs", "tolerations", "nodeSelectorTerms", "matchExpressions"})
 # Maps that are one value.
 _ATOMIC_MAPS = frozenset({"selector", "nodeSelector"})
+# What is one value with all that is in it: who a NetworkPolicy selects and lets in.
+_WHOLE = frozenset({"ingress", "podSelector"})
 # Where quantities stand: 8192Mi is 8Gi, and KubeRay writes the shorter.
 _AMOUNTS = frozenset({"requests", "limits"})
 _SIZE = ("sizeLimit",)
@@ -106,6 +108,8 @@ class _Depth:
 
 
 def _values(new: Any, old: Any, path: tuple[str, ...], depth: _Depth) -> Iterator[Difference]:
+    if not _WHOLE.isdisjoint(path[-1:]):
+        depth = _Depth(keys=True, items=True)
     if isinstance(new, Mapping) and isinstance(old, Mapping):
         yield from _mappings(new, old, path, depth)
     elif isinstance(new, list) and isinstance(old, list):

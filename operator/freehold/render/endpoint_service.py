@@ -12,9 +12,11 @@ from typing import Any
 from freehold.api.names import MODEL_LABEL, child_labels
 
 ENDPOINT_PORT = 8000
-# KubeRay's labels on pods; the last one is on a head while its proxy is healthy.
+# KubeRay's labels on pods, which no template overrides; the last one is on a head while its proxy
+# is healthy.
 _CLUSTER_LABEL = "ray.io/cluster"
-_HEAD = {"ray.io/node-type": "head", "ray.io/serve": "true"}
+HEAD_LABEL = {"ray.io/node-type": "head"}
+_HEALTHY_HEAD = {**HEAD_LABEL, "ray.io/serve": "true"}
 
 
 def endpoint_service(model_name: str, namespace: str) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def endpoint_service(model_name: str, namespace: str) -> dict[str, Any]:
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": {MODEL_LABEL: model_name, **_HEAD},
+            "selector": {MODEL_LABEL: model_name, **_HEALTHY_HEAD},
             "ports": [
                 {
                     "name": "http",

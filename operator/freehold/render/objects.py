@@ -9,7 +9,9 @@ import yaml
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
+from freehold.render.api_keys import token_secret_name
 from freehold.render.endpoint_service import endpoint_service
+from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
 from freehold.render.ray_service import ray_service
 from freehold.render.serve_config import (
@@ -19,18 +21,24 @@ from freehold.render.serve_config import (
     to_yaml,
 )
 from freehold.render.serving_config_map import serving_config_map
+from freehold.render.source_pin import UNPINNED, SourcePin
 
 
 def model_serve_config(
-    model: ModelDeployment, plan: Plan, commit: str | None = None
+    model: ModelDeployment, plan: Plan, pin: SourcePin = UNPINNED
 ) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = serve_application(model, plan, commit=commit)
+    application = serve_application(model, plan, pin=pin)
     return serve_config([application] if application else [])
 
 
 def canonical_objects(
-    model: ModelDeployment, plan: Plan, namespace: str, archive: bytes, commit: str | None = None
+    model: ModelDeployment,
+    plan: Plan,
+    namespace: str,
+    archive: bytes,
+    pin: SourcePin = UNPINNED,
+    uid: str | None = None,
 ) -> list[dict[str, Any]] | Fault:
     """Return the objects as they are frozen: with one replica, led to by any cluster.
 
@@ -39,15 +47,17 @@ def canonical_objects(
         plan: Its plan.
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
-        commit: What the model's revision means; None to leave that to the engine.
+        pin: What the model's source is held to.
+        uid: The model's uid; None for objects to look at.
 
     Returns:
         ConfigMap, RayService and Service, or what keeps them from being rendered.
     """
     one = canonical_model(model)
-    text = to_yaml(model_serve_config(one, plan, commit))
+    text = to_yaml(model_serve_config(one, plan, pin))
     config_map = serving_config_map(model.name, namespace, archive)
-    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"])
+    tokens = token_secret_name(model.name, uid)
+    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"], tokens)
     if isinstance(service, Fault):
         return service
     return [config_map, service, endpoint_service(model.name, namespace)]
@@ -56,17 +66,21 @@ def canonical_objects(
 def model_objects(
     model: ModelDeployment, plan: Plan, namespace: str, archive: bytes
 ) -> list[dict[str, Any]] | Fault:
-    """Return the model's objects with its own numbers, or what keeps them from being rendered."""
+    """Return the model's objects with its own numbers, or what keeps them from being rendered.
+
+    With the NetworkPolicies of an installation whose settings are the usual ones.
+    """
     objects = canonical_objects(model, plan, namespace, archive)
     if isinstance(objects, Fault):
         return objects
     numbers, deployment = numbers_of(model.spec), server_deployment_name(model.served_name)
-    return [
+    numbered = [
         with_numbers(item, numbers, deployment, plan.candidate)
         if item["kind"] == "RayService"
         else item
         for item in objects
     ]
+    return [*network_policies(model, namespace), *numbered]
 
 
 class _Dumper(yaml.SafeDumper):

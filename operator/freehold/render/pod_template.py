@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import MODEL_LABEL
@@ -13,7 +12,7 @@ from freehold.render.node_choice import NodeChoice
 from freehold.render.overlay import overlaid
 from freehold.render.pod_size import PodSize, head_size, worker_size
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
-from freehold.render.weights_location import CLAIM_ROOT
+from freehold.render.source_access import source_access
 
 Template = dict[str, Any]
 
@@ -23,7 +22,6 @@ WORKER_CONTAINER = "ray-worker"
 _HEAD_PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "metrics": 8080}
 _WORKER_PORTS = {"serve": 8000, "metrics": 8080}
 _SHARED_MEMORY = "shared-memory"
-_WEIGHTS = "weights"
 _RAYLET_HEALTH = "http://localhost:52365/api/local_raylet_healthz"
 
 
@@ -35,33 +33,47 @@ def head_template(model: ModelDeployment, image: str) -> Template:
     """
     container = _container(HEAD_CONTAINER, image, _HEAD_PORTS, head_size())
     templates = model.spec.templates
-    return overlaid(
-        _template(model, {"containers": [container]}), templates.head if templates else None
-    )
+    template = _template(model, {"containers": [container]})
+    return _marked(model, overlaid(template, templates.head if templates else None))
 
 
 def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice) -> Template:
     """Return the template of the pods of a replica, one for each node that it spans."""
     container = _container(WORKER_CONTAINER, image, _WORKER_PORTS, worker_size(plan))
-    container |= _credentials(model, container["env"])
+    access = source_access(model)
+    container["env"] += access.env
+    if access.env_from:
+        container["envFrom"] = list(access.env_from)
     container["resources"] |= {"limits": dict(nodes.resources)} if nodes.resources else {}
-    container["volumeMounts"] = [{"name": _SHARED_MEMORY, "mountPath": "/dev/shm"}]
+    shared = {"name": _SHARED_MEMORY, "mountPath": "/dev/shm"}
+    container["volumeMounts"] = [shared, *access.mounts]
     if plan.layout.nodes > 1:
         container["readinessProbe"] = _raylet_probe()
     spec: dict[str, Any] = {
-        **_account(model),
+        **access.pod,
         "containers": [container],
-        "volumes": [_shared_memory(plan)],
+        "volumes": [_shared_memory(plan), *access.volumes],
         **_placement(nodes),
     }
-    _mount_claim(model, container, spec)
     templates = model.spec.templates
-    return overlaid(_template(model, spec), templates.worker if templates else None)
+    template = _template(model, spec, access.labels)
+    return _marked(model, overlaid(template, templates.worker if templates else None))
 
 
-def _template(model: ModelDeployment, spec: Mapping[str, Any]) -> Template:
+def _template(
+    model: ModelDeployment, spec: Mapping[str, Any], labels: Mapping[str, str] | None = None
+) -> Template:
     """Return a template with metadata of its own: KubeRay would write an empty one into it."""
-    return {"metadata": {"labels": {MODEL_LABEL: model.name}}, "spec": dict(spec)}
+    return {"metadata": {"labels": {MODEL_LABEL: model.name, **(labels or {})}}, "spec": dict(spec)}
+
+
+def _marked(model: ModelDeployment, template: Template) -> Template:
+    """Return a template whose label of the model is ours, whatever an overlay says.
+
+    NetworkPolicies go by it: without it pods are open to everyone, and with another model's they
+    are let into that model.
+    """
+    return overlaid(template, {"metadata": {"labels": {MODEL_LABEL: model.name}}})
 
 
 def _container(name: str, image: str, ports: Mapping[str, int], size: PodSize) -> dict[str, Any]:
@@ -73,21 +85,6 @@ def _container(name: str, image: str, ports: Mapping[str, int], size: PodSize) -
         "ports": [{"name": key, "containerPort": number} for key, number in ports.items()],
         "resources": {"requests": {"cpu": str(size.cores), "memory": size.memory}},
     }
-
-
-def _credentials(model: ModelDeployment, environment: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what hands the source's credentials to the engine; never a value, only a reference.
-
-    A hub needs its token alone; buckets have keys, sessions and endpoints, and take the Secret.
-    """
-    credentials = model.spec.model.credentials
-    if credentials is None:
-        return {}
-    secret = {"name": credentials.secret_ref.name}
-    if not model.spec.model.source.startswith("hf://"):
-        return {"envFrom": [{"secretRef": {**secret, "optional": False}}]}
-    reference = {"secretKeyRef": {**secret, "key": "HF_TOKEN", "optional": False}}
-    return {"env": [*environment, {"name": "HF_TOKEN", "valueFrom": reference}]}
 
 
 def _raylet_probe() -> dict[str, Any]:
@@ -108,11 +105,6 @@ def _raylet_probe() -> dict[str, Any]:
     }
 
 
-def _account(model: ModelDeployment) -> dict[str, str]:
-    account = model.spec.service_account_name
-    return {"serviceAccountName": account} if account else {}
-
-
 def _shared_memory(plan: Plan) -> dict[str, Any]:
     size = worker_size(plan).shared_memory
     return {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
@@ -127,14 +119,3 @@ def _placement(nodes: NodeChoice) -> dict[str, Any]:
     if nodes.tolerations:
         placement["tolerations"] = list(nodes.tolerations)
     return placement
-
-
-def _mount_claim(model: ModelDeployment, container: dict[str, Any], spec: dict[str, Any]) -> None:
-    """Add the volume claim of a ``pvc://`` source, where ``weights_location`` expects it."""
-    url = urlsplit(model.spec.model.source)
-    if url.scheme != "pvc":
-        return
-    mount = {"name": _WEIGHTS, "mountPath": f"{CLAIM_ROOT}/{url.netloc}", "readOnly": True}
-    container["volumeMounts"].append(mount)
-    claim = {"claimName": url.netloc, "readOnly": True}
-    spec["volumes"].append({"name": _WEIGHTS, "persistentVolumeClaim": claim})

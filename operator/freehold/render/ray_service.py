@@ -25,13 +25,13 @@ from freehold.render.worker_group import worker_group
 _IDLE_SECONDS = 60
 
 
-def token_secret_name(model_name: str) -> str:
-    """Return the Secret with the token of a model's Ray clusters, the same for all of them."""
-    return f"{model_name}-ray-token"
-
-
 def ray_service(
-    model: ModelDeployment, plan: Plan, serve_config_text: str, namespace: str, config_map: str
+    model: ModelDeployment,
+    plan: Plan,
+    serve_config_text: str,
+    namespace: str,
+    config_map: str,
+    token_secret: str,
 ) -> dict[str, Any] | Fault:
     """Return the RayService of one model, or what keeps it from being rendered.
 
@@ -41,6 +41,7 @@ def ray_service(
         serve_config_text: Its Serve config, as YAML.
         namespace: Namespace of the object.
         config_map: Name of the ConfigMap with our code.
+        token_secret: Name of the Secret with the token of the model's clusters.
 
     Returns:
         The object as plain data; ``NoEngineImage`` or ``NoSpotNodes`` for a class that lacks one.
@@ -50,9 +51,10 @@ def ray_service(
         return image
     if isinstance(nodes, Fault):
         return nodes
-    cluster = _cluster(model) | {
+    workers = worker_group(model, plan, image, nodes, config_map, token_secret)
+    cluster = _cluster(token_secret) | {
         "headGroupSpec": _head_group(model, image, config_map),
-        "workerGroupSpecs": [worker_group(model, plan, image, nodes, config_map)],
+        "workerGroupSpecs": [workers],
     }
     return {
         "apiVersion": "ray.io/v1",
@@ -90,13 +92,13 @@ def _upgrade(model: ModelDeployment) -> str:
     return "None" if rollout is not None and rollout.type == "Recreate" else "NewCluster"
 
 
-def _cluster(model: ModelDeployment) -> dict[str, Any]:
+def _cluster(token_secret: str) -> dict[str, Any]:
     return {
         "rayVersion": RAY_VERSION,
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {"version": "v2", "idleTimeoutSeconds": _IDLE_SECONDS},
         # without a name every cluster would have a token of its own
-        "authOptions": {"mode": "token", "secretName": token_secret_name(model.name)},
+        "authOptions": {"mode": "token", "secretName": token_secret},
     }
 
 

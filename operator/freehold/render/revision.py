@@ -10,6 +10,8 @@ the keys in another order, and the text would be another one.
       spec: {rollout, scaling}     parts of the spec as the user wrote them (plan/rollout.py)
       plan                         status.plan
       modelCommit                  what the model's revision meant; absent where nobody looked
+      modelDigest, modelFiles      digest of the source's files, and digits of each; likewise
+      model                        the model's shape, where a pod has read it
       maxNumSeqs                   sequences that a replica runs at once
       podsPerReplica
       servingDigest                SHA-256 of the archive with the code inside Ray
@@ -42,6 +44,7 @@ from freehold.render.objects import canonical_objects
 from freehold.render.scaling import Pace, autoscaling_config
 from freehold.render.serve_config import server_deployment_name
 from freehold.render.serving_config_map import archive_digest
+from freehold.render.source_pin import UNPINNED, SourcePin
 
 KIND = "ControllerRevision"
 _API_VERSION = "apps/v1"
@@ -58,7 +61,8 @@ class Frozen:
     Attributes:
         parts: The spec's parts at that time.
         plan: Its ``status.plan``.
-        model_commit: What the model's revision meant; None where nobody looked.
+        pin: What the model's source is held to.
+        model: The model's shape, where a pod has read it.
         max_num_seqs: Sequences that a replica runs at once.
         pods_per_replica: Pods of one replica.
         serving_digest: SHA-256 of the archive with the code inside Ray.
@@ -68,7 +72,8 @@ class Frozen:
 
     parts: SpecParts
     plan: Mapping[str, Any]
-    model_commit: str | None
+    pin: SourcePin
+    model: Mapping[str, Any] | None
     max_num_seqs: int
     pods_per_replica: int
     serving_digest: str
@@ -129,7 +134,9 @@ def frozen_of(
     *,
     namespace: str,
     archive: bytes,
-    commit: str | None = None,
+    pin: SourcePin = UNPINNED,
+    uid: str | None = None,
+    shape: Mapping[str, Any] | None = None,
 ) -> Frozen | Fault:
     """Return what a rollout of this plan freezes, or what keeps it from being rendered.
 
@@ -140,15 +147,18 @@ def frozen_of(
         plan_status: The plan as ``status.plan`` shows it.
         namespace: Namespace of the objects.
         archive: The code that runs inside Ray.
-        commit: What the model's revision means; None to leave that to the engine.
+        pin: What the model's source is held to.
+        uid: The model's uid; None for objects to look at.
+        shape: The model's shape, where a pod has read it.
     """
-    objects = canonical_objects(model, plan, namespace, archive, commit)
+    objects = canonical_objects(model, plan, namespace, archive, pin, uid)
     if isinstance(objects, Fault):
         return objects
     return Frozen(
         parts=parts,
         plan=plan_status,
-        model_commit=commit,
+        pin=pin,
+        model=shape,
         max_num_seqs=plan.max_num_seqs,
         pods_per_replica=plan.layout.nodes,
         serving_digest=archive_digest(archive),
@@ -216,6 +226,16 @@ def owner_reference(model_name: str, uid: str) -> dict[str, Any]:
     }
 
 
+def owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:
+    """Return a child as it belongs to its model; as it is without the model's uid."""
+    if owner_uid is None:
+        return dict(item)
+    metadata = dict(item["metadata"])
+    model = metadata["labels"][MODEL_LABEL]
+    metadata["ownerReferences"] = [owner_reference(model, owner_uid)]
+    return {**item, "metadata": metadata}
+
+
 def objects_of(
     frozen: Frozen,
     numbers: Numbers,
@@ -243,7 +263,7 @@ def objects_of(
             item = leading_to(dict(item), ray_cluster)
         if revision is not None and item["kind"] != "ConfigMap":
             item = _annotated(item, revision)
-        result.append(_owned(item, owner_uid))
+        result.append(owned(item, owner_uid))
     return result
 
 
@@ -277,7 +297,10 @@ def _data(frozen: Frozen) -> dict[str, Any]:
         "format": _FORMAT,
         "spec": {"rollout": frozen.parts.rollout, "scaling": frozen.parts.scaling},
         "plan": frozen.plan,
-        "modelCommit": frozen.model_commit,
+        "modelCommit": frozen.pin.commit,
+        "modelDigest": frozen.pin.digest,
+        "modelFiles": dict(frozen.pin.files) or None,
+        "model": frozen.model,
         "maxNumSeqs": frozen.max_num_seqs,
         "podsPerReplica": frozen.pods_per_replica,
         "servingDigest": frozen.serving_digest,
@@ -291,7 +314,10 @@ def _frozen(data: Mapping[str, Any]) -> Frozen:
     return Frozen(
         parts=SpecParts(data["spec"]["rollout"], data["spec"]["scaling"]),
         plan=data["plan"],
-        model_commit=data.get("modelCommit"),
+        pin=SourcePin(
+            data.get("modelCommit"), data.get("modelDigest"), data.get("modelFiles") or {}
+        ),
+        model=data.get("model"),
         max_num_seqs=data["maxNumSeqs"],
         pods_per_replica=data["podsPerReplica"],
         serving_digest=data["servingDigest"],
@@ -315,15 +341,6 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
 
 def _annotated(item: Mapping[str, Any], revision: str) -> dict[str, Any]:
     metadata = {**item["metadata"], "annotations": {REVISION_ANNOTATION: revision}}
-    return {**item, "metadata": metadata}
-
-
-def _owned(item: Mapping[str, Any], owner_uid: str | None) -> dict[str, Any]:
-    if owner_uid is None:
-        return dict(item)
-    metadata = dict(item["metadata"])
-    model = metadata["labels"][MODEL_LABEL]
-    metadata["ownerReferences"] = [owner_reference(model, owner_uid)]
     return {**item, "metadata": metadata}
 
 

@@ -22,6 +22,7 @@ from freehold.render.request_path import (
     front_deployment,
 )
 from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
+from freehold.render.source_pin import UNPINNED, SourcePin, weights_check
 from freehold.render.weights_location import weights_location
 
 IMPORT_PATH = "ray.serve.llm:build_openai_app"
@@ -49,7 +50,7 @@ def serve_application(
     path: RequestPath = "direct",
     code: str | None = None,
     pace: Pace | None = None,
-    commit: str | None = None,
+    pin: SourcePin = UNPINNED,
 ) -> dict[str, Any] | None:
     """Return the Serve application of one model, or None for a model with no replicas.
 
@@ -60,7 +61,7 @@ def serve_application(
         path: The way of a request to the engine.
         code: URI of the archive with our server class, where engines do not find it installed.
         pace: How fast replicas follow the load.
-        commit: What the model's revision means; None to leave that to the engine.
+        pin: What the model's source is held to.
     """
     if replica_bounds(model.spec)[1] == 0:
         return None
@@ -68,7 +69,7 @@ def serve_application(
         "name": model.name,
         "route_prefix": route_prefix,
         "import_path": IMPORT_PATH,
-        "args": {"llm_configs": [_llm_config(model, plan, commit)]},
+        "args": {"llm_configs": [_llm_config(model, plan, pin)]},
         "deployments": [
             _server(model, plan, path, pace or Pace()),
             front_deployment(path),
@@ -97,16 +98,20 @@ def from_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
-def _llm_config(model: ModelDeployment, plan: Plan, commit: str | None) -> dict[str, Any]:
-    revision = commit or model.spec.model.revision
+def _llm_config(model: ModelDeployment, plan: Plan, pin: SourcePin) -> dict[str, Any]:
+    source = model.spec.model
+    scheme = source.source.partition("://")[0]
+    # elsewhere a revision is a name of the user's, which says nothing to the engine
+    revision = (pin.commit or source.revision) if scheme == "hf" else None
     config: dict[str, Any] = {
         "model_loading_config": {
             "model_id": model.served_name,
-            "model_source": weights_location(model.spec.model.source),
+            "model_source": weights_location(source.source),
         },
         "engine_kwargs": engine_kwargs(plan, model.engine_args, revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,
+        **weights_check(scheme, pin),
     }
     if plan.accelerator.vendor == "cpu":
         config["accelerator_config"] = {"kind": "cpu"}

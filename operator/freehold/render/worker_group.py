@@ -7,6 +7,7 @@ from typing import Any
 
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
+from freehold.render.api_keys import key_secret_name, with_api_keys
 from freehold.render.node_choice import NodeChoice
 from freehold.render.pod_form import in_go_form
 from freehold.render.pod_size import worker_size
@@ -20,7 +21,12 @@ _UNSEEN = {"intel": "HPU", "aws": "neuron_cores"}
 
 
 def worker_group(
-    model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice, config_map: str
+    model: ModelDeployment,
+    plan: Plan,
+    image: str,
+    nodes: NodeChoice,
+    config_map: str,
+    token_secret: str,
 ) -> dict[str, Any]:
     """Return the worker group that bears the candidate's name.
 
@@ -29,6 +35,8 @@ def worker_group(
     """
     least, most = replica_bounds(model.spec)
     template = worker_template(model, plan, image, nodes)
+    template = with_serving_code(template, WORKER_CONTAINER, config_map)
+    template = with_api_keys(template, WORKER_CONTAINER, key_secret_name(model), token_secret)
     return {
         "groupName": plan.candidate,
         "replicas": least,
@@ -38,7 +46,7 @@ def worker_group(
         "rayStartParams": _start_parameters(plan),
         # KubeRay writes this empty field itself; written here, applying has nothing to undo
         "scaleStrategy": {},
-        "template": in_go_form(with_serving_code(template, WORKER_CONTAINER, config_map)),
+        "template": in_go_form(template),
     }
 
 

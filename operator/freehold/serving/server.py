@@ -6,11 +6,13 @@ restart every model and rename its deployment.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ray._common.usage.usage_lib import usage_stats_enabled
 from ray.llm._internal.serve.core.server.llm_server import LLMServer, _add_middleware_to_built_app
 
+from freehold.serving.api_keys import keys_of
 from freehold.serving.guard import Guard
 
 
@@ -68,7 +70,7 @@ class FreeholdServer(_Server):  # type: ignore[misc]
     async def __serve_build_asgi_app__(self) -> Any:
         """Return the engine's own app behind the guard; only direct streaming asks for it."""
         app = await super().__serve_build_asgi_app__()
-        _add_middleware_to_built_app(app, Guard)
+        _add_middleware_to_built_app(app, Guard, keys=keys_of(os.environ))
         return app
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Cause, Fault
 from freehold.api.modeldeployment import ModelSource
 from freehold.catalog.builtin import Catalog
+from freehold.render.source_pin import SourcePin
 from freehold.render.weights_location import weights_location
-from freehold.sources.local_folder import describe_folder
+from freehold.serving.weights import Files, LocalFiles, WeightsError, fingerprint
+from freehold.sources.local_folder import describe_folder, unreadable
+from freehold.sources.model_files import describe_files
+from freehold.sources.told import Told
 
 _SOURCE = "spec.model.source"
 # Where the faults of a source are told: the fields of the manifest that name it.
@@ -52,6 +57,72 @@ def describe(
     return tuple(map(_at_field, found)) if isinstance(found, tuple) else found
 
 
+def look_at(source: str, revision: str | None, *, with_model: bool = True) -> Told:
+    """Return what a source holds now, read from here with the credentials that are here.
+
+    Args:
+        source: ``spec.model.source``.
+        revision: ``spec.model.revision``.
+        with_model: Whether the model's shape is asked for, and not only what pins it.
+    """
+    scheme, location = urlsplit(source).scheme, weights_location(source)
+    if scheme == "hf":
+        told = _look_at_hub(location, revision, with_model)
+    elif scheme in ("s3", "gs", "abfss"):
+        told = _look_at_bucket(location, with_model)
+    else:
+        told = _look_at_folder(Path(location), with_model)
+    return replace(told, faults=tuple(map(_at_field, told.faults)))
+
+
+def _look_at_hub(repository: str, revision: str | None, with_model: bool) -> Told:
+    from freehold.sources.hub import commit_of, describe_repository
+
+    commit = commit_of(repository, revision)
+    if isinstance(commit, Fault):
+        return Told(faults=(commit,))
+    if not with_model:
+        return Told(pin=SourcePin(commit))
+    found = describe_repository(repository, commit)
+    if isinstance(found, tuple):
+        return Told(faults=found)
+    return Told(found.description, SourcePin(commit))
+
+
+def _look_at_folder(folder: Path, with_model: bool) -> Told:
+    found = describe_folder(folder) if with_model else None
+    if isinstance(found, tuple):
+        return Told(faults=found)
+    try:
+        return _look_at_files(LocalFiles(folder), str(folder), found)
+    except OSError as error:
+        return Told(faults=(unreadable(str(folder), error),))
+
+
+def _look_at_bucket(url: str, with_model: bool) -> Told:
+    from freehold.sources.bucket import BUCKET_ERRORS, bucket_fault, bucket_files
+
+    try:
+        files = bucket_files(url)
+        found = describe_files(files, url) if with_model else None
+        return Told(faults=found) if isinstance(found, tuple) else _look_at_files(files, url, found)
+    except BUCKET_ERRORS as error:
+        return Told(faults=(bucket_fault(url, error),))
+
+
+def _look_at_files(files: Files, place: str, model: ModelDescription | None) -> Told:
+    """Return the model with the digest of its files.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    try:
+        found = fingerprint(files)
+    except WeightsError as error:
+        return Told(faults=(Fault(_SOURCE, f"{place}: {error}", "a model that is whole"),))
+    return Told(model, SourcePin(digest=found.digest, files=found.files))
+
+
 def _at_field(fault: Fault) -> Fault:
     cause = Cause.MODEL if fault.cause is Cause.VALUE else fault.cause
     if fault.path in SOURCE_FIELDS:
@@ -69,9 +140,15 @@ def _described(
         return found if isinstance(found, tuple) else Described(found, f"{location}/config.json")
     if scheme == "hf":
         return _from_hub(location, model.revision, catalog, offline)
-    allowed = "a source that can be read from here (hf://, file://), or spec.model.architecture"
+    return (cannot_be_read(scheme),)
+
+
+def cannot_be_read(scheme: str, readable: str = "hf://, file://") -> Fault:
+    """Return the fault of a source that is not read where it is planned; these can be."""
+    found = f"a {scheme}:// source, which planning cannot read"
+    allowed = f"a source that can be read from here ({readable}), or spec.model.architecture"
     hint = "Describe the model under spec.model.architecture; its config.json has the numbers."
-    return (Fault(_SOURCE, f"a {scheme}:// source, which planning cannot read", allowed, hint),)
+    return Fault(_SOURCE, found, allowed, hint, cause=Cause.MODEL)
 
 
 def _from_hub(

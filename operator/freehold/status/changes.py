@@ -24,6 +24,7 @@ _ROLLOUTS = (
 # What may pass by itself and yet is no part of a start that goes well.
 _FAILURES = (
     api.SOURCE_UNREACHABLE,
+    api.DESCRIBE_FAILED,
     api.UNSCHEDULABLE,
     api.IMAGE_PULL_FAILED,
     api.PODS_CRASHING,

@@ -15,6 +15,7 @@ _WRAPPERS = (
     "RuntimeError: Worker failed with error",
     "RuntimeError: Executor failed",
     "Exception: WorkerProc initialization failed",
+    "Exception: Error running callback method",
     "EngineDeadError",
     "BrokenPipeError",
     "ConnectionResetError",

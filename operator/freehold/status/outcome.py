@@ -178,6 +178,8 @@ class Outcome:
         assessed: Whether it is known if the spec can be planned (``refusal`` or not).
         refusal: Why it cannot be planned or placed: a reason of Planned, or of Placed that is
             known before anything is made (NoHardware, NoEngineImage).
+        look_again: Seconds after which that is to be looked at again though no watch tells of it;
+            None for not by itself.
         plan: ``status.plan`` of the revision that serves or is being rolled out; None without one.
         current_revision: The revision that serves; "" while none has.
         update_revision: The revision that is wanted; "" while there is none.
@@ -185,7 +187,8 @@ class Outcome:
         rolled_back: That the rollout of the revision that is wanted was given up; None where not.
         observed: Whether the cluster was looked at: the fields below say what is there.
         kuberay: Whether the cluster knows RayService.
-        child_refusal: ChildNotOurs or ChildRefused; None when children could be written.
+        child_refusal: ChildNotOurs, ChildRefused or APIKeysMissing; None when children could be
+            written.
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.
@@ -207,6 +210,7 @@ class Outcome:
     replicas: Replicas = Replicas()
     assessed: bool = True
     refusal: Finding | None = None
+    look_again: float | None = None
     plan: Mapping[str, Any] | None = None
     current_revision: str = ""
     update_revision: str = ""

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from freehold.status.raw import conditions, count, find, is_true, items, mapping, text
+from freehold.status.raw import (
+    ConditionState,
+    conditions,
+    count,
+    find,
+    is_true,
+    items,
+    mapping,
+    text,
+)
 
 HEAD = "head"
 WORKER = "worker"
@@ -59,6 +68,7 @@ class PodState:
         running: Whether every container of it runs.
         unschedulable: The scheduler's words where it finds no node; "" otherwise.
         troubles: Containers that do not run for a reason that does not pass by waiting alone.
+        waits_for_volumes: Whether it is on a node that has not mounted all that it refers to.
         restarts: How often its containers were restarted, all together.
         deleting: Whether it is being deleted.
     """
@@ -74,6 +84,7 @@ class PodState:
     running: bool
     unschedulable: str
     troubles: tuple[ContainerTrouble, ...]
+    waits_for_volumes: bool
     restarts: int
     deleting: bool
 
@@ -104,9 +115,21 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
         running=status.get("phase") == "Running" and _all_run(main),
         unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",
         troubles=tuple(_troubles(containers)),
+        waits_for_volumes=_waits_for_volumes(raw, said),
         restarts=sum(count(item.get("restartCount")) or 0 for item in containers),
         deleting=bool(metadata.get("deletionTimestamp")),
     )
+
+
+def _waits_for_volumes(raw: Mapping[str, Any], said: tuple[ConditionState, ...]) -> bool:
+    """Tell a pod without a sandbox, which comes after its volumes: a Secret may be missing.
+
+    The kubelet tells of that in an Event alone.
+    """
+    sandbox = find(said, "PodReadyToStartContainers")
+    placed, status = text(mapping(raw, "spec").get("nodeName")), mapping(raw, "status")
+    pending = status.get("phase") == "Pending" and bool(placed)
+    return pending and sandbox is not None and sandbox.status == "False"
 
 
 def _all_run(containers: tuple[Mapping[str, Any], ...]) -> bool:

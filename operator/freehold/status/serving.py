@@ -26,6 +26,7 @@ _TOUCHES_NO_POD = (
     api.NO_ENGINE_IMAGE,
     api.CHILD_REFUSED,
     api.CHILD_NOT_OURS,
+    api.API_KEYS_MISSING,
     api.RAY_SERVICE_INVALID,
 )
 # As in "ray::ServeReplica:chat:Server.initialize_and_get_metadata() (pid=7, ip=10.0.0.3, ...)".

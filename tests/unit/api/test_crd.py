@@ -148,6 +148,12 @@ def test_what_the_engine_and_the_pods_take_is_preserved() -> None:
             ".selector",
             "present exactly when from is Selector",
         ),
+        (
+            MODEL,
+            ".spec.endpoint.allowedNamespaces.selector.matchExpressions[]",
+            ".values",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+        ),
         (MODEL, ".spec.model.architecture", ".keyValueHeads", "at most attentionHeads"),
         (MODEL, ".spec.model.architecture", ".experts.layers", "at most layers"),
         (MODEL, ".spec.managedBy", None, "immutable"),
@@ -170,13 +176,19 @@ def test_a_rule_reads_only_fields_that_the_schema_has(crd: Schema) -> None:
 
 
 def test_a_name_is_held_to_the_sentence_of_the_command_line() -> None:
-    (rule, taken) = root(MODEL)[VALIDATIONS]
+    (rule, taken, _) = root(MODEL)[VALIDATIONS]
     assert MODEL_NAME.pattern in rule["rule"]
     assert "size() <= 40" in rule["rule"]
     assert MODEL_NAME.allowed in rule["message"]
     assert "endsWith('-head-svc')" in taken["rule"]
     assert taken["message"].startswith("metadata.name: ")
     assert VALIDATIONS not in root(CLASS)
+
+
+def test_the_secret_that_is_made_is_nobody_else_s() -> None:
+    (*_, rule) = root(MODEL)[VALIDATIONS]
+    assert rule["message"].startswith("spec.endpoint.authentication.secretRef.name: another name")
+    assert "self.metadata.name + '-api-key'" in rule["rule"]
 
 
 def test_the_names_are_those_that_people_type() -> None:

@@ -227,9 +227,29 @@ RULE_FAULTS = {
         f"{SMALL}  endpoint:\n    authentication: {{type: None, secretRef: {{name: a}}}}\n",
         ("spec.endpoint.authentication.secretRef", '{"name": "a"}', "only with type APIKey", 9),
     ),
+    "keys in the Secret that is made": (
+        f"{SMALL}  endpoint:\n    authentication:\n      type: APIKey\n"
+        "      secretRef: {name: m-api-key}\n",
+        (
+            "spec.endpoint.authentication.secretRef.name",
+            '"m-api-key"',
+            "another name than that of the Secret that is made",
+            11,
+        ),
+    ),
     "a selector that is not used": (
         f"{SMALL}  endpoint:\n    allowedNamespaces: {{from: All, selector: {{}}}}\n",
         ("spec.endpoint.allowedNamespaces.selector", "{}", "when from is Selector", 9),
+    ),
+    "a requirement of one of no values": (
+        f"{SMALL}  endpoint:\n    allowedNamespaces:\n      from: Selector\n      selector:\n"
+        "        matchExpressions: [{key: team, operator: In, values: []}]\n",
+        (
+            "spec.endpoint.allowedNamespaces.selector.matchExpressions[0].values",
+            "[]",
+            "one or more with In and NotIn, none with Exists and DoesNotExist",
+            12,
+        ),
     ),
     "a class of which the memory is not said": (
         f"{CLASS}  vendor: nvidia\n{SHAPES}",

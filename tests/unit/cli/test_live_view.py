@@ -97,7 +97,7 @@ def test_the_line_to_paste_is_whole_and_right(tmp_path: Path, capsys: Capture) -
     more = "    servedName: org/a-model-with-a-name-that-is-longer-than-the-terminal-is-wide\n"
     text = manifest().replace("    contextLength", f"{more}    contextLength")
     (model,) = served(tmp_path, text)
-    LiveView().endpoints(World(model).session)
+    LiveView().endpoints(World(model).session, asks_for_key=False)
     output = capsys.readouterr().out
     assert "\x1b" not in output
     assert "chat answers at http://127.0.0.1:8000/v1\n" in output
@@ -109,9 +109,17 @@ def test_the_line_to_paste_is_whole_and_right(tmp_path: Path, capsys: Capture) -
     assert len(output[output.index("  curl") :].strip().splitlines()) == 2
 
 
+def test_the_line_to_paste_bears_the_key_where_one_is_asked_for(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    (model,) = served(tmp_path, manifest())
+    LiveView().endpoints(World(model).session, asks_for_key=True)
+    assert ' -H "Authorization: Bearer $FREEHOLD_API_KEY" ' in capsys.readouterr().out
+
+
 def test_a_model_without_replicas_has_no_endpoint(tmp_path: Path, capsys: Capture) -> None:
     models = served(tmp_path, manifest("a"), manifest("b", more="  suspend: true"))
-    LiveView().endpoints(World(*models).session)
+    LiveView().endpoints(World(*models).session, asks_for_key=False)
     output = capsys.readouterr().out
     assert "http://127.0.0.1:8000/a/v1" in output
     assert "b answers" not in output

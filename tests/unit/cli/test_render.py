@@ -44,6 +44,13 @@ def test_a_model_becomes_a_ray_service_around_that_config(path: Path) -> None:
     assert yaml.safe_load(service["spec"]["serveConfigV2"]) == alone
 
 
+def test_the_objects_come_as_they_are_applied_who_may_connect_before_all_others() -> None:
+    objects = list(yaml.safe_load_all(freehold("render", example("llama-3.1-8b")).stdout))
+    kinds = ["NetworkPolicy", "NetworkPolicy", "ConfigMap", "RayService", "Service"]
+    assert [item["kind"] for item in objects] == kinds
+    assert {item["metadata"]["namespace"] for item in objects} == {"default"}
+
+
 def test_several_models_are_objects_of_their_own_or_one_config() -> None:
     files = example("llama-3.1-8b"), example("llama-guard-3-8b")
     objects = list(yaml.safe_load_all(freehold("render", *files).stdout))

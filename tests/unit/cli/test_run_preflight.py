@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from freehold.local.machine import Gpu, Machine
 GIB = 1024**3
 BIG = Machine(cores=64, available_memory=900 * GIB, compiler="/usr/bin/g++")
 SMALL = Machine(cores=1, available_memory=3 * GIB, compiler=None)
+PUBLIC = "  endpoint:\n    authentication: {type: None}\n"
 IMPOSSIBLE = manifest(source="hf://meta-llama/Llama-3.1-405B")
 
 
@@ -38,6 +40,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setattr(run_module, "RayProcess", fake_ray_process)
     monkeypatch.setattr("freehold.sources.hub.check_access", lambda *_, **__: ())
     monkeypatch.delenv("FREEHOLD_DEBUG", raising=False)
+    monkeypatch.delenv("FREEHOLD_API_KEY", raising=False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     return asked
 
@@ -260,12 +263,51 @@ def test_a_host_that_cannot_be_used_is_a_mistake_of_the_command_line(
 def test_an_endpoint_for_everybody_is_told_to_have_no_key(
     tmp_path: Path, host: str, warned: bool
 ) -> None:
-    (file,) = written(tmp_path, manifest())
+    (file,) = written(tmp_path, manifest(more=PUBLIC))
     port = free_port()
     result = freehold("run", str(file), "--host", host, "--port", port, "--offline")
     sentence = f"--host {host}: whoever reaches this machine can use the models on port {port}"
     assert (sentence in result.stdout) == warned
     assert ("no key" in result.stdout) == warned
+
+
+@pytest.mark.usefixtures("on")
+def test_a_key_is_made_and_shown_once_where_others_can_reach_the_endpoint(
+    tmp_path: Path, started: list[dict[str, Any]]
+) -> None:
+    (file,) = written(tmp_path, manifest())
+    made = []
+    for _ in range(2):
+        result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+        (key,) = re.findall(r"export FREEHOLD_API_KEY=(fh-[0-9a-f]{64})\n", result.stdout)
+        assert result.stdout.count(key) == 1
+        made.append(key)
+    assert [it["api_key"] for it in started] == made
+    assert made[0] != made[1]
+
+
+@pytest.mark.usefixtures("on")
+def test_a_key_of_the_environment_is_asked_for_and_not_shown(
+    tmp_path: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEHOLD_API_KEY", "fh-of-mine")
+    (file,) = written(tmp_path, manifest())
+    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+    assert "needs the key of FREEHOLD_API_KEY" in result.stdout
+    assert "fh-of-mine" not in result.stdout + result.stderr
+    freehold("run", str(file), "--port", free_port())
+    assert [it["api_key"] for it in started] == ["fh-of-mine", None]
+
+
+@pytest.mark.usefixtures("on")
+def test_a_key_that_no_header_can_carry_is_told_before_anything_starts(
+    tmp_path: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEHOLD_API_KEY", "two words")
+    (file,) = written(tmp_path, manifest())
+    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+    told(result, 2, "FREEHOLD_API_KEY has a character that a header cannot carry")
+    assert started == []
 
 
 # --- cores

@@ -21,8 +21,10 @@ class Endpoint:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
         self.asked_at: list[float] = []
+        self.keys: list[str] = []
 
-    async def __call__(self, base_url: str, model: str) -> str:
+    async def __call__(self, base_url: str, model: str, api_key: str) -> str:
+        self.keys.append(api_key)
         self.asked_at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(1)
         return self.answers.pop(0)
@@ -33,11 +35,11 @@ def test_one_request_at_a_time_and_its_answer_is_kept() -> None:
         endpoint, back = Endpoint(""), []
         probes = Probes(endpoint, back.append)
         for _ in range(3):
-            probes.send(LLAMA, "http://llama/v1", "llama", ENGINES)
+            probes.send(LLAMA, "http://llama/v1", "llama", "key", ENGINES)
         assert probes.last(LLAMA) is None
         await asyncio.sleep(2)
         assert probes.last(LLAMA) == Probe(ENGINES)
-        assert len(endpoint.asked_at) == 1
+        assert endpoint.keys == ["key"]
         assert back == [LLAMA]
 
     run(story())
@@ -49,7 +51,7 @@ def test_failures_are_asked_again_later_and_later_and_the_queue_is_told_when() -
 
         def back(key: Key) -> None:
             if probes.last(key) != Probe(ENGINES):
-                probes.send(key, "http://llama/v1", "llama", ENGINES)
+                probes.send(key, "http://llama/v1", "llama", "key", ENGINES)
 
         probes = Probes(endpoint, back)
         back(LLAMA)
@@ -65,7 +67,7 @@ def test_a_model_that_is_gone_is_not_waited_for() -> None:
     async def story() -> None:
         back: list[Key] = []
         probes = Probes(Endpoint("broken"), back.append)
-        probes.send(LLAMA, "http://llama/v1", "llama", ENGINES)
+        probes.send(LLAMA, "http://llama/v1", "llama", "key", ENGINES)
         await asyncio.sleep(0.5)
         probes.forget(LLAMA)
         await asyncio.sleep(100)

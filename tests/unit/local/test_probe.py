@@ -27,6 +27,14 @@ def test_a_token_is_proof() -> None:
     assert request.headers["content-type"] == "application/json"
 
 
+def test_a_key_is_sent_where_there_is_one() -> None:
+    with listening(FakeServer({ROUTE: (200, TOKEN)})) as engine:
+        for key in (None, "fh-1"):
+            assert answers(f"{engine.url}/chat/v1", "chat", key) == ""
+        sent = [it.headers.get("authorization") for it in engine.requests]
+    assert sent == [None, "Bearer fh-1"]
+
+
 @pytest.mark.parametrize(
     "body", ['{"choices": []}', '{"error": "busy"}', "[1]", "null", "", "<html>a proxy</html>"]
 )
@@ -71,18 +79,18 @@ def test_a_background_probe_is_polled_and_asks_once(monkeypatch: pytest.MonkeyPa
     asked: list[str] = []
     release = threading.Event()
 
-    def slow(url: str, _model: str) -> str:
-        asked.append(url)
+    def slow(url: str, _model: str, key: str | None) -> str:
+        asked.append(f"{url} with {key}")
         release.wait(10)
         return ""
 
     monkeypatch.setattr(probe, "answers", slow)
-    ask = probe.BackgroundProbe()
+    ask = probe.BackgroundProbe("fh-1")
     assert ask("u", "m") is None
     assert ask("u", "m") is None
     release.set()
     assert wait_for(lambda: ask("u", "m")) == ""
-    assert asked == ["u"]
+    assert asked == ["u with fh-1"]
 
 
 def test_a_way_that_is_not_open_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

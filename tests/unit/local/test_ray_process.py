@@ -15,6 +15,7 @@ import pytest
 
 from freehold.local import ray_process
 from freehold.local.ray_process import RayProcess
+from freehold.serving.api_keys import keys_of
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,22 @@ def test_the_folder_is_private_and_goes_with_the_session() -> None:
     assert ray.logs.is_relative_to(ray.folder / "ray")
     ray.stop()
     assert not ray.folder.exists()
+
+
+def test_a_key_is_in_a_private_file_and_in_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEHOLD_API_KEY", "fh-1")
+    ray = RayProcess(cpus=1, environment={}, api_key="fh-1")
+    keys = keys_of(ray._environment)
+    assert keys is not None
+    assert keys.admit([(b"authorization", b"Bearer fh-1")])
+    assert not [value for value in ray._environment.values() if "fh-1" in value]
+    ray.stop()
+
+
+def test_engines_of_an_endpoint_without_a_key_ask_for_none() -> None:
+    ray = RayProcess(cpus=1, environment={})
+    assert keys_of(ray._environment) is None
+    ray.stop()
 
 
 def left_by(folder: Path, pid: int, mode: int = 0o700) -> SharedMemory:

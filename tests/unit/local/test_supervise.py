@@ -123,6 +123,16 @@ def test_a_faulty_edit_changes_nothing_and_is_told_once(
     assert output.count("chat answers at") == 1
 
 
+def test_an_edit_that_asks_for_a_key_is_not_applied_where_the_run_began_without(
+    one: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one.options = replace(one.options, host="0.0.0.0")
+    one.goes(one.ready, nothing, one.edit(more="  replicas: 2"), nothing)
+    output = capsys.readouterr().out
+    assert "the change is not applied:\nchat: spec.endpoint.authentication asks for a key" in output
+    assert len(one.world.serve.configs) == 1
+
+
 def test_an_edit_that_was_made_while_ray_started_is_not_lost(one: Run) -> None:
     one.edit(more="  replicas: 2")()
     one.goes(one.ready, nothing, nothing)

@@ -53,11 +53,31 @@ def model(**spec: Any) -> ModelDeployment:
     ],
 )
 def test_each_field_without_effect_is_named(spec: dict[str, Any], want: list[str]) -> None:
-    said = unheeded(model(**spec).spec)
+    said = unheeded(model(**spec).spec, asks_for_key=False)
+    assert [sentence.split()[0] for sentence in said] == want
+
+
+NAMED = {"type": "APIKey", "secretRef": {"name": "keys"}}
+OF_ENDPOINT = "spec.endpoint.authentication"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "want"),
+    [
+        ({"authentication": {"type": "APIKey"}}, []),
+        ({"authentication": NAMED}, [f"{OF_ENDPOINT}.secretRef"]),
+        ({"authentication": {"type": "None"}}, [f"{OF_ENDPOINT}.type"]),
+        ({"allowedNamespaces": {"from": "All"}}, ["spec.endpoint.allowedNamespaces"]),
+    ],
+)
+def test_of_an_endpoint_that_asks_for_a_key_the_rest_is_named(
+    endpoint: dict[str, Any], want: list[str]
+) -> None:
+    said = unheeded(model(endpoint=endpoint).spec, asks_for_key=True)
     assert [sentence.split()[0] for sentence in said] == want
 
 
 def test_the_other_controller_is_named() -> None:
-    (sentence,) = unheeded(model(managedBy="example.com/other").spec)
+    (sentence,) = unheeded(model(managedBy="example.com/other").spec, asks_for_key=False)
     assert "example.com/other acts on the object" in sentence
     assert "run serves it all the same" in sentence

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from tests.unit.render.rendered import ARCHIVE, GOLDEN, NAMESPACE, ROOT, case_files, planned_file
@@ -37,7 +38,12 @@ def outputs(case: str) -> dict[str, str]:
     objects = model_objects(model, plan, NAMESPACE, ARCHIVE)
     if isinstance(objects, Fault):
         return files | {"ray-service.refused.txt": f"{objects}\n"}
-    return files | {FILES[item["kind"]]: object_yaml(item) for item in objects}
+    return files | {_file_name(item): object_yaml(item) for item in objects}
+
+
+def _file_name(item: dict[str, Any]) -> str:
+    part = item["metadata"]["name"].rpartition("-")[2]
+    return FILES.get(item["kind"], f"network-policy-{part}.yaml")
 
 
 @pytest.mark.parametrize("case", CASES)

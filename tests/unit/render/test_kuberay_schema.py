@@ -53,6 +53,7 @@ _POD = of(
     "containers",
     affinity={"type": "object"},
     containers={"type": "array", "items": _CONTAINER},
+    imagePullSecrets={"type": "array", "items": STRINGS},
     priorityClassName=STRING,
     serviceAccountName=STRING,
     tolerations={"type": "array", "items": STRINGS},

@@ -66,7 +66,7 @@ def test_kuberay_writes_back_the_same_bytes(item: Planned, suspend: bool) -> Non
 
 def test_an_overlay_is_written_in_the_same_form() -> None:
     template = group_of(CASES["overlaid"])["template"]
-    assert template["metadata"] == {}
+    assert template["metadata"] == {"labels": {"freehold.dev/model": "llama"}}
     ray, sidecar, bare = template["spec"]["containers"]
     assert ray["resources"]["requests"] == {"cpu": "8", "memory": "64Gi"}
     assert {"name": "EMPTY"} in ray["env"]

@@ -32,6 +32,10 @@ from freehold.render.ray_service import ray_service
 from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
 from freehold.render.weights_location import weights_location
 
+ASKS = {
+    "FREEHOLD_AUTHENTICATION": "APIKey",
+    "FREEHOLD_API_KEYS": "/var/run/freehold/api-keys",
+}
 SEARCH_PATH = {"PYTHONPATH": "/opt/freehold/serving.zip"}
 LLAMA = {"source": "hf://meta-llama/Llama-3.1-8B-Instruct", "contextLength": 8192}
 CPU_IMAGE = {"images": [{"accelerator": "cpu", "image": "registry.example/ray:1"}]}
@@ -56,6 +60,16 @@ def with_architecture(source: str, **spec: Any) -> Planned:
     return planned(model={"source": source, "architecture": architecture, **spec})
 
 
+def mount_of(item: Planned, volume: dict[str, Any]) -> dict[str, Any]:
+    """Return where Ray's container of the workers has a volume."""
+    (mount,) = [it for it in container_of(item)["volumeMounts"] if it["name"] == volume["name"]]
+    return dict(mount)
+
+
+def source_of(item: Planned) -> str:
+    return str(llm_of(item)["model_loading_config"]["model_source"])
+
+
 # --- The object and the cluster --------------------------------------------------------------
 
 
@@ -74,7 +88,7 @@ def test_the_object_bears_the_models_name_and_our_labels_alone() -> None:
 
 def test_the_serve_config_inside_is_the_one_that_was_given() -> None:
     item = planned()
-    service = ray_service(*item, "a: 1\n", NAMESPACE, "code")
+    service = ray_service(*item, "a: 1\n", NAMESPACE, "code", "tokens")
     assert isinstance(service, dict)
     assert service["spec"]["serveConfigV2"] == "a: 1\n"
 
@@ -120,7 +134,7 @@ def test_the_cluster_says_what_must_not_be_left_to_defaults() -> None:
     assert cluster["rayVersion"] == "2.60.0"
     assert cluster["enableInTreeAutoscaling"] is True
     assert cluster["autoscalerOptions"] == {"version": "v2", "idleTimeoutSeconds": 60}
-    assert cluster["authOptions"] == {"mode": "token", "secretName": "llama-ray-token"}
+    assert cluster["authOptions"] == {"mode": "token", "secretName": "llama-tokens"}
 
 
 def test_only_replica_counts_differ_when_only_bounds_do() -> None:
@@ -164,7 +178,8 @@ def test_head_and_workers_run_the_same_image_and_the_same_request_path() -> None
     worker = container_of(item)
     assert head["image"] == worker["image"] == "rayproject/ray-llm:2.60.0-py312-cu130"
     expected = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
-    assert environment(head) == environment(worker) == expected
+    assert environment(head) == expected
+    assert environment(worker) == expected | ASKS
 
 
 def test_the_service_account_is_the_workers_not_the_heads() -> None:
@@ -265,9 +280,9 @@ def test_a_cpu_pod_asks_for_the_memory_that_the_plan_gives_its_workers() -> None
 
 def test_shared_memory_is_memory_and_bounded() -> None:
     item = two_nodes()
-    (volume, _) = worker_of(item)["volumes"]
+    (volume, *_) = worker_of(item)["volumes"]
     assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "10Gi"}
-    (mount, _) = container_of(item)["volumeMounts"]
+    (mount, *_) = container_of(item)["volumeMounts"]
     assert (mount["name"], mount["mountPath"]) == (volume["name"], "/dev/shm")
 
 
@@ -286,13 +301,80 @@ def test_a_claim_is_mounted_read_only_where_the_engine_looks() -> None:
     assert "." not in claim["name"]
 
 
+def test_a_folder_of_the_nodes_is_mounted_read_only_at_its_own_path() -> None:
+    item = with_architecture("file:///srv/models/llama%208b/", contextLength=8192)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "hostPath" in it]
+    # of the type Directory: a node without it keeps the pod from starting, and says so
+    assert volume["hostPath"] == {"path": "/srv/models/llama 8b", "type": "Directory"}
+    assert mount_of(item, volume) == {
+        "name": volume["name"],
+        "mountPath": "/srv/models/llama 8b",
+        "readOnly": True,
+    }
+    assert source_of(item) == "/srv/models/llama 8b"
+    assert "hostPath" not in json.dumps(head_of(item))
+
+
+def test_an_images_files_are_mounted_by_the_kubelet() -> None:
+    digest = f"sha256:{'0' * 64}"
+    reference = f"registry.example:5000/models/llama:1@{digest}"
+    credentials = {"secretRef": {"name": "registry-login"}}
+    item = with_architecture(f"oci://{reference}", contextLength=8192, credentials=credentials)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "image" in it]
+    assert volume["image"] == {"reference": reference}
+    assert mount_of(item, volume)["readOnly"] is True
+    assert mount_of(item, volume)["mountPath"] == source_of(item)
+    assert worker_of(item)["imagePullSecrets"] == [{"name": "registry-login"}]
+    assert "envFrom" not in container_of(item)
+
+
+def test_a_bucket_is_what_ray_mirrors() -> None:
+    for source in ("s3://bucket/llama", "gs://bucket/llama"):
+        assert source_of(with_architecture(source, contextLength=8192)) == source
+    # Ray takes an Azure account by its host alone
+    told = {"abfss://models@account/llama", "abfss://models@account.dfs.core.windows.net/llama"}
+    assert {source_of(with_architecture(it, contextLength=8192)) for it in told} == {
+        "abfss://models@account.dfs.core.windows.net/llama"
+    }
+
+
+def test_googles_key_is_a_file_since_its_libraries_read_no_variable() -> None:
+    credentials = {"secretRef": {"name": "gcs"}}
+    item = with_architecture("gs://bucket/llama", contextLength=8192, credentials=credentials)
+    (volume,) = [it for it in worker_of(item)["volumes"] if "secret" in it]
+    items = [{"key": "credentials.json", "path": "credentials.json"}]
+    assert volume["secret"] == {"secretName": "gcs", "items": items}
+    file = environment(container_of(item))["GOOGLE_APPLICATION_CREDENTIALS"]
+    assert file == f"{mount_of(item, volume)['mountPath']}/credentials.json"
+    assert mount_of(item, volume)["readOnly"] is True
+
+
+def test_azures_webhook_is_told_of_pods_with_an_account_and_no_keys() -> None:
+    label = "azure.workload.identity/use"
+    source = "abfss://models@account/llama"
+    text = {"source": source, "architecture": planned()[1].model.to_dict()}
+    by_account = planned(model={**text, "contextLength": 8192}, serviceAccountName="models")
+    assert group_of(by_account)["template"]["metadata"]["labels"][label] == "true"
+    secret = {"credentials": {"secretRef": {"name": "keys"}}, "contextLength": 8192}
+    by_keys = planned(model={**text, **secret}, serviceAccountName="models")
+    assert label not in group_of(by_keys)["template"]["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("scheme", ["hf", "s3", "gs", "abfss", "oci"])
+def test_no_secret_is_named_in_the_serve_config_or_on_the_head(scheme: str) -> None:
+    credentials = {"secretRef": {"name": "the-secret"}}
+    source = f"{scheme}://models@account/llama"
+    item = with_architecture(source, contextLength=8192, credentials=credentials)
+    assert "the-secret" in json.dumps(worker_of(item))
+    assert "the-secret" not in json.dumps(head_of(item))
+    assert "the-secret" not in service_of(item)["spec"]["serveConfigV2"]
+
+
 def test_a_hubs_token_is_a_reference_of_the_workers() -> None:
     item = planned(model=LLAMA | {"credentials": {"secretRef": {"name": "the-secret"}}})
     (entry,) = (it for it in container_of(item)["env"] if it["name"] == "HF_TOKEN")
     reference = {"name": "the-secret", "key": "HF_TOKEN", "optional": False}
     assert entry == {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}}
-    assert "the-secret" not in json.dumps(head_of(item))
-    assert "the-secret" not in service_of(item)["spec"]["serveConfigV2"]
     assert "HF_TOKEN" not in json.dumps(service_of(planned()))
 
 
@@ -362,7 +444,7 @@ def test_overlays_reach_the_templates_that_they_are_for() -> None:
     container = container_of(item)
     assert container["resources"]["requests"]["cpu"] == "9"
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
-    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
+    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH | ASKS
 
 
 def test_an_overlay_that_asks_for_less_leaves_ray_its_cpus() -> None:

@@ -27,7 +27,7 @@ from freehold.api.faults import Fault
 from freehold.plan.canonical import canonical
 from freehold.plan.rollout import spec_parts
 from freehold.render import engine_image, pod_size, pod_template, ray_service, request_path, scaling
-from freehold.render.change import owned_differs
+from freehold.render.change import change, owned_differs
 from freehold.render.engine_image import NoEngineImage
 from freehold.render.numbers import Numbers, first_of, numbers_of
 from freehold.render.objects import object_yaml
@@ -41,6 +41,7 @@ from freehold.render.revision import (
     rescaled,
 )
 from freehold.render.scaling import Pace
+from freehold.render.source_pin import WEIGHTS_CHECK, SourcePin
 from freehold.serving_archive import serving_archive
 from freehold.status.plan_status import plan_status
 
@@ -50,12 +51,18 @@ MOST_BYTES = 100 * 1024
 ABLE = [name for name in case_files() if name != "gemma-3-270m"]  # no image for its class
 
 
-def frozen_for(item: Planned, commit: str | None = None) -> Frozen:
+def frozen_for(item: Planned, commit: str | None = None, **pin: Any) -> Frozen:
     model, plan = item
     parts = spec_parts(model.spec.to_dict())
     status = plan_status(plan).to_dict()
     frozen = frozen_of(
-        model, plan, parts, status, namespace=NAMESPACE, archive=serving_archive(), commit=commit
+        model,
+        plan,
+        parts,
+        status,
+        namespace=NAMESPACE,
+        archive=serving_archive(),
+        pin=SourcePin(commit, **pin),
     )
     assert isinstance(frozen, Frozen), str(frozen)
     return frozen
@@ -140,7 +147,7 @@ def test_what_was_frozen_comes_back_from_the_api_server(case: str) -> None:
     frozen = frozen_for(item, commit="0e9e39f")
     found = read(stored(raw_of(frozen, model.name, 3)))
     assert (found.model, found.number) == (model.name, 3)
-    assert found.frozen.model_commit == "0e9e39f"
+    assert found.frozen.pin.commit == "0e9e39f"
     assert found.frozen.max_num_seqs == plan.max_num_seqs
     assert found.frozen.pods_per_replica == plan.layout.nodes
     assert found.frozen.plan == canonical(plan_status(plan).to_dict())
@@ -175,6 +182,37 @@ def test_the_commit_is_what_the_engine_is_told() -> None:
 
     assert told("0e9e39f") == "0e9e39f"
     assert told(None) == "main"
+
+
+def test_the_files_of_the_rollout_are_what_each_node_is_to_find() -> None:
+    model, plan = planned_file(case_files()["weights-s3"])
+    pin = {"digest": f"sha256:{'0' * 64}", "files": {"model.safetensors": "1", "config.json": "2"}}
+
+    def check_in(frozen: Frozen) -> Any:
+        (application,) = config_in(objects_of(frozen, Numbers(1, 1)))["applications"]
+        return application["args"]["llm_configs"][0]["callback_config"]
+
+    frozen = frozen_for((model, plan), None, **pin)
+    found = read(stored(raw_of(frozen, model.name)))
+    assert found.frozen.pin == SourcePin(None, **pin)
+    assert check_in(found.frozen) == {"callback_class": WEIGHTS_CHECK, "callback_kwargs": pin}
+    assert list(check_in(frozen)["callback_kwargs"]["files"]) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    # nobody looked: that they are whole is all that can be asked
+    assert check_in(frozen_for((model, plan))) == {"callback_class": WEIGHTS_CHECK}
+    # other files restart replicas and need no other cluster
+    other = frozen_for((model, plan), None, **pin | {"digest": f"sha256:{'1' * 64}"})
+    services = [read(stored(raw_of(it, model.name))).ray_service for it in (other, frozen)]
+    assert change(*services, exact=True).kind == "NewReplicas"
+
+
+def test_a_hubs_files_are_held_by_their_commit_alone() -> None:
+    (application,) = config_in(objects_of(frozen_for(planned(), "0e9e39f"), Numbers(1, 1)))[
+        "applications"
+    ]
+    assert "callback_config" not in application["args"]["llm_configs"][0]
 
 
 def damaged(change: Any) -> dict[str, Any]:
@@ -223,7 +261,8 @@ def test_the_objects_are_those_of_the_renderer_in_the_order_of_application(case:
     model, _ = item = planned_file(case_files()[case])
     objects = objects_of(frozen_for(item), numbers_of(model.spec))
     assert [it["kind"] for it in objects] == ["ConfigMap", "RayService", "Service"]
-    expected = objects_for(item)
+    # who may connect is no part of a revision
+    expected = [it for it in objects_for(item) if it["kind"] != "NetworkPolicy"]
     assert objects[2] == expected[2]
     name, other = objects[0]["metadata"]["name"], expected[0]["metadata"]["name"]
     assert object_yaml(objects[1]) == object_yaml(expected[1]).replace(other, name)

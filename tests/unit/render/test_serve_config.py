@@ -264,3 +264,10 @@ def test_a_pinned_revision_reaches_the_engine() -> None:
     commit = planned(model={"source": source, "contextLength": 8192, "revision": "0e9e39f"})
     assert "revision" not in llm_of(branch)["engine_kwargs"]
     assert llm_of(commit)["engine_kwargs"]["revision"] == "0e9e39f"
+
+
+def test_elsewhere_a_revision_is_a_name_that_says_nothing_to_the_engine() -> None:
+    model, plan = planned_file(case_files()["weights-s3"])
+    source = model.spec.model.model_copy(update={"revision": "march"})
+    named = model.model_copy(update={"spec": model.spec.model_copy(update={"model": source})})
+    assert llm_of((named, plan)) == llm_of((model, plan))

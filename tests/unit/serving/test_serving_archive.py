@@ -36,8 +36,11 @@ def test_the_archive_holds_what_runs_beside_the_engine_and_nothing_else() -> Non
         assert archive.namelist() == [
             "freehold/__init__.py",
             "freehold/serving/__init__.py",
+            "freehold/serving/api_keys.py",
             "freehold/serving/guard.py",
             "freehold/serving/server.py",
+            "freehold/serving/weights.py",
+            "freehold/serving/weights_check.py",
         ]
 
 

@@ -63,7 +63,8 @@ class FakeHub:
             return self.refuses[0], {"X-Error-Code": self.refuses[1]}, b""
         if self.token is not None and token != f"Bearer {self.token}":
             return 401, {"X-Error-Code": "GatedRepo"}, b""
-        if path.startswith(f"/api/models/{self.repository}/revision/"):
+        api = f"/api/models/{self.repository}"
+        if path == api or path.startswith(f"{api}/revision/"):
             siblings = [{"rfilename": n, "size": len(b)} for n, b in self.files.items()]
             info = {"id": self.repository, "sha": self.commit, "siblings": siblings}
             return 200, {"Content-Type": "application/json"}, json.dumps(info).encode()

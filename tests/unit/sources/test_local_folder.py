@@ -11,8 +11,8 @@ from tests.unit.sources.weights import write_weights
 from freehold.api.architecture import ModelDescription
 from freehold.api.faults import Fault
 from freehold.catalog.builtin import builtin_catalog
+from freehold.sources.least_weights import least_bytes
 from freehold.sources.local_folder import describe_folder
-from freehold.sources.whole_weights import least_bytes
 
 # Qwen3 4B has 8.04 of it in two shards.
 GB = 10**9

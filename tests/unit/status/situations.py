@@ -241,6 +241,21 @@ REFUSALS = [
 ]
 STARTING = [
     Situation(
+        "a pod reads the source",
+        refused(api.DESCRIBING_MODEL, "The pod chat-describe-1 reads s3://models/chat."),
+        ("False", api.DESCRIBING_MODEL),
+        "InProgress",
+    ),
+    Situation(
+        "the pod that reads the source has been failing for an hour",
+        refused(api.DESCRIBE_FAILED),
+        ("False", api.DESCRIBE_FAILED),
+        "Failed",
+        old=status_of(refused(api.DESCRIBE_FAILED)),
+        now=LATER,
+        why=api.PROGRESS_DEADLINE_EXCEEDED,
+    ),
+    Situation(
         "the source does not answer",
         refused(api.SOURCE_UNREACHABLE),
         ("False", api.SOURCE_UNREACHABLE),
@@ -257,6 +272,19 @@ STARTING = [
         replace(FRESH, child_refusal=Finding(api.CHILD_NOT_OURS, "RayService chat")),
         ("False", api.CHILD_NOT_OURS),
         "Failed",
+    ),
+    Situation(
+        "the Secret with the user's keys is not there",
+        replace(FRESH, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        ("False", api.API_KEYS_MISSING),
+        "Failed",
+    ),
+    Situation(
+        "the Secret with the keys of a model that serves was taken away",
+        replace(SERVES, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        ("False", api.API_KEYS_MISSING),
+        "Failed",
+        facts=(api.ANSWERS,),
     ),
     Situation(
         "an admission policy refuses the child",

@@ -51,6 +51,16 @@ memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.57 GiB
 (APIServer pid=5489) RuntimeError: Engine core initialization failed. See root cause above. \
 Failed core proc(s): {'EngineCore_DP0': 1}
 """
+CUT_FILE = """RuntimeError: Traceback (most recent call last):
+freehold.serving.weights.WeightsError: the weights in /mnt/models/a (seen by a-worker-x): \
+model.safetensors has 12 of 34 bytes. Copy the model there again.
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/site-packages/ray/llm/_internal/common/callbacks/base.py", line 94, in run_callback
+Exception: Error running callback method 'on_after_node_init' on WeightsCheck: the weights in a
+"""
 PREFIXED = """(EngineCore pid=7) ERROR 11-22 07:18:25 [core.py:981] \
 pydantic_core._pydantic_core.ValidationError: 1 validation error for VllmConfig
 (EngineCore pid=7) ERROR 11-22 07:18:25 [core.py:981]   Value error, Cannot find the config file \
@@ -100,6 +110,7 @@ vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See 
             "tensor parallel size (3).",
         ),
         (CORE, "OutOfMemoryError: CUDA out of memory. Tried", "capacity of 23.57 GiB"),
+        (CUT_FILE, "WeightsError: the weights in /mnt/models/a (seen by", "there again."),
         (PREFIXED, "ValidationError: Cannot find the config file for awq", "for awq"),
         (
             CONFIG,

@@ -1,0 +1,139 @@
+"""An endpoint that others can reach asks for a key, as OpenAI's own client knows it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import openai
+import psutil
+import pytest
+from tests.live.harness import Run, eventually, free_port, manifest
+
+NAME, KEY, NEXT = "keyed", "fh-of-now", "fh-of-tomorrow"
+# How long a key that came or went may be without effect, on a machine that is busy.
+ROTATION_SECONDS = 30.0
+STEERING = {
+    "priority": -1,
+    "request_id": "of-another",
+    "kv_transfer_params": {"do_remote_prefill": True},
+    "vllm_xargs": {"a": 1},
+    "cache_salt": "of-another",
+}
+
+
+def key_folder(run: Run) -> Path:
+    """Return where a run keeps its keys: in its Ray's own folder."""
+    owners = [it for it in Path("/tmp").glob("fh-*/owner") if it.is_file()]
+    (found,) = [it for it in owners if it.read_text() == str(run.process.pid)]
+    return found.parent / "api-keys"
+
+
+def client(url: str, key: str) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=url, api_key=key, max_retries=0, http_client=httpx.Client(trust_env=False)
+    )
+
+
+def admitted(url: str, key: str) -> bool:
+    try:
+        client(url, key).models.list()
+    except openai.AuthenticationError:
+        return False
+    return True
+
+
+def test_an_endpoint_for_others_opens_to_its_keys_alone(tiny: Path, tmp_path: Path) -> None:
+    file, port = manifest(tmp_path, NAME, tiny), free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    environment = {"FREEHOLD_API_KEY": KEY}
+    with Run([str(file), "--port", str(port), "--host", "0.0.0.0"], environment=environment) as run:
+        run.says(f"{NAME} answers at {url}")
+        assert KEY not in run.text
+        _opens_to_its_key(url)
+        _is_shut_without(url)
+        _hands_on_nothing_that_steers(url)
+        _rotates(url, key_folder(run))
+        assert KEY not in environments(run)
+        assert run.stop() == 0
+    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
+
+
+def _opens_to_its_key(url: str) -> None:
+    keyed = client(url, KEY)
+    assert [it.id for it in keyed.models.list()] == [NAME]
+    assert keyed.models.retrieve(NAME).id == NAME
+    answer = keyed.completions.create(model=NAME, prompt="Hello", max_tokens=4)
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens <= 4
+    messages = [{"role": "user", "content": "Hello"}]
+    stream = keyed.chat.completions.create(
+        model=NAME, messages=messages, max_tokens=8, stream=True, extra_body={"ignore_eos": True}
+    )
+    assert sum(bool(chunk.choices) for chunk in stream) > 1
+
+
+def _is_shut_without(url: str) -> None:
+    root = url.removesuffix("/v1")
+    for key in ("wrong", KEY[:-1], KEY + "0"):
+        with pytest.raises(openai.AuthenticationError) as refused:
+            client(url, key).completions.create(model=NAME, prompt="Hello", max_tokens=1)
+        assert refused.value.code == "invalid_api_key"
+        assert refused.value.type == "invalid_request_error"
+    asked = ("/v1/models", f"/v1/models/{NAME}", "/metrics", "/version", "/docs", "/tokenize")
+    for path in asked:
+        answer = httpx.get(root + path, trust_env=False)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    for path in ("/invocations", "/v1/load_lora_adapter", "/pause", "/v1/completions"):
+        assert httpx.post(root + path, json={}, trust_env=False).status_code == 401
+    assert httpx.get(f"{root}/health", trust_env=False).status_code == 200
+
+
+def _hands_on_nothing_that_steers(url: str) -> None:
+    keyed = client(url, KEY)
+    for name, value in STEERING.items():
+        with pytest.raises(openai.BadRequestError) as refused:
+            keyed.completions.create(
+                model=NAME, prompt="Hello", max_tokens=1, extra_body={name: value}
+            )
+        assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    root = url.removesuffix("/v1")
+    for path in ("/metrics", "/version", "/openapi.json", "/load"):
+        assert httpx.get(root + path, headers=bearer, trust_env=False).status_code == 404
+    for path in ("/invocations", "/tokenize", "/v1/load_lora_adapter"):
+        answer = httpx.post(root + path, json={}, headers=bearer, trust_env=False)
+        assert answer.status_code == 404
+    page = bearer | {"Origin": "https://elsewhere.example", "X-data-parallel-rank": "7"}
+    asks = {"model": NAME, "prompt": "Hello", "max_tokens": 1}
+    answer = httpx.post(f"{url}/completions", json=asks, headers=page, trust_env=False, timeout=300)
+    # the engine refuses a rank that it does not have, so it was not handed on
+    assert answer.status_code == 200, answer.text
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    preflight = {"Origin": page["Origin"], "Access-Control-Request-Method": "POST"}
+    answer = httpx.request("OPTIONS", f"{url}/completions", headers=preflight, trust_env=False)
+    assert answer.status_code == 401
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def _rotates(url: str, folder: Path) -> None:
+    """Change keys while the engine runs: the next beside the former, then without it."""
+    assert not admitted(url, NEXT)
+    (folder / "next").write_text(f"{NEXT}\n")
+    eventually("the next key opens", lambda: admitted(url, NEXT), ROTATION_SECONDS)
+    assert admitted(url, KEY)
+    (folder / "key").unlink()
+    eventually("the former key opens no more", lambda: not admitted(url, KEY), ROTATION_SECONDS)
+    assert admitted(url, NEXT)
+
+
+def environments(run: Run) -> str:
+    """Return the environments and command lines of all that a run started."""
+    found = []
+    for member in run.family():
+        with suppress(psutil.Error):
+            found.append(json.dumps([member.command, member.process.environ()]))
+    assert any("ServeReplica" in it for it in found)
+    return "\n".join(found)
