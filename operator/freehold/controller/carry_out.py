@@ -168,15 +168,15 @@ class Writer:
     async def _ray_service(self, seen: Seen, service: Object, recreate: bool) -> CarriedOut:
         """Make the RayService what it should be, and its clusters."""
         unwanted = superfluous(seen, service)
-        meant = service if unwanted is None else building_none(service)
+        meant = building_none(service) if unwanted else service
         written = await self._write(seen, meant)
         if isinstance(written, Finding):
             return CarriedOut(refused=written)
-        if unwanted is not None:
+        if unwanted:
             struck = await strike(self.client, seen, unwanted)
             if struck is not None:
                 self.cache.seen(RAY_SERVICES, struck, ours=True)
-        if unwanted is not None or written is Written.CREATED:
+        if unwanted or written is Written.CREATED:
             return CarriedOut(changed=True, begun=True)
         waits_for = await self._clusters(seen, service, recreate)
         return CarriedOut(written is not Written.NOTHING, waits_for=waits_for)

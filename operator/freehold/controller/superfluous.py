@@ -24,8 +24,11 @@ from freehold.render.change import change
 _PENDING = "/status/pendingServiceStatus"
 
 
-def superfluous(seen: Seen, service: Object) -> Object | None:
-    """Return the pending RayCluster where the active one is what a RayService describes.
+def superfluous(seen: Seen, service: Object) -> str:
+    """Return the pending cluster where the active one is what a RayService describes; "" if not.
+
+    One that KubeRay has named and not made yet is taken for superfluous while the RayService is of
+    another revision only: what KubeRay names after that it has its reasons for.
 
     Args:
         seen: What is there.
@@ -33,14 +36,16 @@ def superfluous(seen: Seen, service: Object) -> Object | None:
     """
     state = seen.ray_service
     if state is None or state.active is None or state.pending is None:
-        return None
-    there = {it["metadata"]["name"]: it for it in seen.clusters}
-    active, pending = there.get(state.active.name), there.get(state.pending.name)
-    if active is None or pending is None or active["metadata"].get("deletionTimestamp"):
-        return None
+        return ""
+    active, pending = _cluster(seen, state.active.name), _cluster(seen, state.pending.name)
+    if active is None or active["metadata"].get("deletionTimestamp"):
+        return ""
     if service["spec"].get("suspend") or is_another(seen, service, active):
-        return None
-    return pending if is_another(seen, service, pending) else None
+        return ""
+    live = seen.children[RAY_SERVICES.kind, seen.key.name]
+    named = pending is None and _revision(live) != _revision(service)
+    unlike = pending is not None and is_another(seen, service, pending)
+    return state.pending.name if named or unlike else ""
 
 
 def building_none(service: Object) -> Object:
@@ -48,13 +53,13 @@ def building_none(service: Object) -> Object:
     return {**service, "spec": {**service["spec"], "upgradeStrategy": {"type": "None"}}}
 
 
-async def strike(client: KubeClient, seen: Seen, pending: Object) -> Object | None:
+async def strike(client: KubeClient, seen: Seen, pending: str) -> Object | None:
     """Have KubeRay forget a pending cluster, and delete it: nobody ever asked it anything.
 
     Args:
         client: The API server.
         seen: What is there.
-        pending: The RayCluster.
+        pending: Name of the RayCluster.
 
     Returns:
         The RayService as it is then; None where KubeRay has gone on meanwhile.
@@ -62,18 +67,20 @@ async def strike(client: KubeClient, seen: Seen, pending: Object) -> Object | No
     Raises:
         KubeError: The cluster must act; what was written stands.
     """
-    namespace, name = seen.key.namespace, pending["metadata"]["name"]
     operations: list[Object] = [
-        {"op": "test", "path": f"{_PENDING}/rayClusterName", "value": name},
+        {"op": "test", "path": f"{_PENDING}/rayClusterName", "value": pending},
         {"op": "replace", "path": _PENDING, "value": {}},
     ]
     try:
-        place = (namespace, seen.key.name)
+        place = (seen.key.namespace, seen.key.name)
         struck = await client.patch_json(RAY_SERVICES, *place, operations, subresource="status")
     except Invalid:
         return None
-    with contextlib.suppress(NotFound):
-        await client.delete(RAY_CLUSTERS, namespace, name, pending["metadata"]["uid"])
+    found = _cluster(seen, pending)
+    if found is not None:
+        with contextlib.suppress(NotFound):
+            uid = found["metadata"]["uid"]
+            await client.delete(RAY_CLUSTERS, seen.key.namespace, pending, uid)
     return struck
 
 
@@ -83,9 +90,16 @@ def is_another(seen: Seen, service: Object, cluster: Mapping[str, Any]) -> bool:
     By the revision that it was made from, where that is still there: of a field that is gone since
     nothing tells on the cluster itself, where others may have added some.
     """
-    annotations = cluster["metadata"].get("annotations") or {}
-    revision = seen.revision(str(annotations.get(REVISION_ANNOTATION)))
+    revision = seen.revision(_revision(cluster))
     if revision is not None:
         return change(service, revision.ray_service, exact=True).kind == "NewCluster"
     live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}
     return change(service, live).kind == "NewCluster"
+
+
+def _cluster(seen: Seen, name: str) -> Object | None:
+    return next((it for it in seen.clusters if it["metadata"]["name"] == name), None)
+
+
+def _revision(child: Mapping[str, Any]) -> str:
+    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
