@@ -265,6 +265,47 @@ def declared(model: Model) -> Any:
     return model.application["args"]
 
 
+def test_without_the_keys_that_its_pods_wait_for_it_goes_back_all_the_same(model: Model) -> None:
+    """The former revision needs them too; its pods have what they had."""
+    key = ("secret", "generic", "team-keys", "--from-literal=first=s3cret")
+    model.kubectl("create", *key)
+    named = {"type": "APIKey", "secretRef": {"name": "team-keys"}}
+    model.apply(example(NAME, endpoint={"authentication": named}))
+    serving, old = model.until_settled(), model.active
+    model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
+    # Secrets that were found are looked for again after ten seconds
+    model.edit(engine=NEXT, rollout={"progressDeadline": "20s"})
+    (new,) = until("there is a new cluster", lambda: {*model.ray_clusters} - {old})
+    model.kubectl("delete", "secret", "team-keys")
+    until("its worker waits for a volume", lambda: wait_for_volumes(model, new))
+    model.wait("Placed", "False", "APIKeysMissing")
+    model.wait("Stalled", "True", "RolledBack")
+    runs_as_before(model, old, serving)
+    assert "names the Secret team-keys" in condition(model.now, "Stalled")["message"]
+    assert condition(model.now, "Serving")["status"] == "True"
+    model.kubectl("create", *key)
+    until_back(model, serving)
+
+
+def wait_for_volumes(model: Model, ray_cluster: str) -> bool:
+    """Have workers wait as for a Secret, once they are there: simulated nodes mount nothing."""
+    workers = [it for it in model.pods(ray_cluster) if _is_worker(it) and _runs(it)]
+    waits = {"type": "PodReadyToStartContainers", "status": "False"}
+    status = json.dumps({"status": {"phase": "Pending", "conditions": [waits]}})
+    for pod in workers:
+        place = (pod["metadata"]["name"], "--subresource=status", "--type=merge")
+        model.kubectl("patch", "pod", *place, f"-p={status}")
+    return bool(workers)
+
+
+def _is_worker(pod: Object) -> bool:
+    return bool(pod["metadata"]["labels"]["ray.io/node-type"] == "worker")
+
+
+def _runs(pod: Object) -> bool:
+    return bool(pod["status"].get("phase") == "Running")
+
+
 def test_after_it_a_good_edit_is_rolled_out(model: Model, serving: str) -> None:
     failed = fail(model, serving)
     model.edit(rollout=LATE, engine=EAGER)

@@ -49,12 +49,14 @@ class CarriedOut:
         begun: Whether KubeRay was given the model just now, or had a cluster taken from it, and
             what comes after that is to follow.
         refused: What keeps a child from being written.
+        lacks: What pods need and is not there, where no further pods are asked for.
         waits_for: The cluster that must be gone before a new one is made; "" for none.
     """
 
     changed: bool = False
     begun: bool = False
     refused: Finding | None = None
+    lacks: Finding | None = None
     waits_for: str = ""
 
 
@@ -148,7 +150,7 @@ class Writer:
         if missing is not None and _asks_for_pods(seen, service):
             return CarriedOut(refused=missing)
         done = await self._write_all(seen, desired, recreate=recreate, kuberay=kuberay)
-        return replace(done, refused=done.refused or missing)
+        return replace(done, lacks=missing)
 
     async def _write_all(
         self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool

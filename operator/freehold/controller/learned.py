@@ -120,7 +120,7 @@ def with_done(outcome: Outcome, done: CarriedOut) -> Outcome:
     rollout = outcome.rollout
     if done.waits_for:
         rollout = replace(rollout or Rollout("NewCluster"), waits_for=done.waits_for)
-    return replace(outcome, child_refusal=done.refused, rollout=rollout)
+    return replace(outcome, child_refusal=done.refused, lacks=done.lacks, rollout=rollout)
 
 
 def is_news(seen: Seen, outcome: Outcome, known: Mapping[str, Any]) -> bool:

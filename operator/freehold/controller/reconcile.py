@@ -270,7 +270,7 @@ def _look_again(outcome: Outcome) -> float | None:
     whole = outcome.progress_deadline.total_seconds() + 1
     if outcome.has_way_back:
         return min(_ENGINES_S, whole)
-    if any(pod.waits_for_volumes for pod in outcome.pods):
+    if outcome.lacks is not None or any(pod.waits_for_volumes for pod in outcome.pods):
         return _IN_THE_WAY_S
     if service is not None and service.active is not None and outcome.refusal is None:
         engines = outcome.engines

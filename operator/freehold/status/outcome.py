@@ -189,6 +189,8 @@ class Outcome:
         kuberay: Whether the cluster knows RayService.
         child_refusal: ChildNotOurs, ChildRefused or APIKeysMissing; None when children could be
             written.
+        lacks: APIKeysMissing where the children are there all the same, and pods may wait for it;
+            None otherwise.
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.
@@ -219,6 +221,7 @@ class Outcome:
     observed: bool = True
     kuberay: bool = True
     child_refusal: Finding | None = None
+    lacks: Finding | None = None
     ray_service: RayServiceState | None = None
     ray_clusters: tuple[RayClusterState, ...] = ()
     pods: tuple[PodState, ...] = ()

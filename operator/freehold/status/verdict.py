@@ -81,8 +81,8 @@ def verdict(outcome: Outcome, facts: Facts, past: Past, now: datetime) -> Verdic
 
 
 def _may_pass(outcome: Outcome, blocked: Finding) -> bool:
-    """Return whether what blocks a rollout is tried again until the rollout is given up."""
-    return blocked.reason is api.DEPLOY_FAILED and outcome.has_way_back
+    """Return whether what blocks a rollout is waited for until the rollout is given up."""
+    return blocked.reason in (api.DEPLOY_FAILED, api.API_KEYS_MISSING) and outcome.has_way_back
 
 
 def _rolled_back(outcome: Outcome, past: Past) -> Finding | None:

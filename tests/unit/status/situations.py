@@ -281,7 +281,7 @@ STARTING = [
     ),
     Situation(
         "the Secret with the keys of a model that serves was taken away",
-        replace(SERVES, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        replace(SERVES, lacks=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
         ("False", api.API_KEYS_MISSING),
         "Failed",
         facts=(api.ANSWERS,),

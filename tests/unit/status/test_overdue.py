@@ -45,6 +45,7 @@ SAID_RUNNING, SAID_FAILED = (
     Submission("chat-old", status, taken=True) for status in ("RUNNING", "DEPLOY_FAILED")
 )
 DOWN = replace(BROKEN, engines=Engines(1), submission=SAID_FAILED)
+KEYS = Finding(api.API_KEYS_MISSING, "no Secret chat-keys")
 HANGS = beside(application("DEPLOYING", "", "UPDATING"))
 
 
@@ -67,6 +68,11 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="Serve gave up beside what serves",
         ),
         pytest.param(BROKEN, "ValueError: no such argument.", id="Serve gave up in place"),
+        pytest.param(
+            replace(beside(), lacks=KEYS),
+            "no Secret chat-keys",
+            id="its pods wait for keys that were taken away",
+        ),
         pytest.param(
             replace(HANGS, pods=(*HANGS.pods, pod("chat-new-head", "head", "chat-new"))),
             "Serve on cluster chat-new says DEPLOYING of chat (LLMServer:chat UPDATING).",
@@ -129,6 +135,7 @@ GOES_ON: dict[str, Outcome] = {
     "nothing was looked at": replace(OVERDUE, observed=False),
     "KubeRay is gone": replace(OVERDUE, kuberay=False),
     "another spec is refused": replace(OVERDUE, refusal=Finding(api.NO_HARDWARE, "no h200")),
+    "it waits for keys before it asks for pods": replace(OVERDUE, child_refusal=KEYS),
     "a child is refused": replace(OVERDUE, child_refusal=Finding(api.CHILD_REFUSED, "denied")),
 }
 
