@@ -13,6 +13,7 @@ from tests.control_plane.pinned import module_of
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import free_port
 from tests.installation import ROOT, hardware
+from tests.installation.describe_pods import reading_sources
 from tests.installation.helm import (
     CHART,
     CRDS_CHART,
@@ -55,7 +56,9 @@ def everything(plane: ControlPlane, tell: Tell) -> Iterator[None]:
         tell(f"an AcceleratorClass with an image for cores: {_CORES.relative_to(ROOT)}")
         log = _run_operator(plane)
         tell(f"the operator, as a process with its Deployment's arguments and account; log: {log}")
-        yield
+        tell("what pods that read sources would run, as processes; no hub is asked")
+        with reading_sources(cluster):
+            yield
 
 
 def _install_charts(cluster: Cluster, kuberay: KubeRay) -> None:
@@ -73,8 +76,6 @@ def _values(kuberay: KubeRay) -> Mapping[str, Any]:
         "metrics": {"port": free_port()},
         "extraEnv": [{"name": name, "value": value} for name, value in environment.items()],
         "admission": {"hostPathPrefixes": [_WEIGHTS]},
-        # nothing runs in pods of simulated nodes
-        "sourcePods": False,
     }
 
 

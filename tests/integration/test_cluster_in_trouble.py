@@ -126,6 +126,9 @@ def test_kuberay_may_go_and_come_again(plane: ControlPlane, serving: Models, nam
         assert after[kind]["metadata"]["uid"] == before[kind]["metadata"]["uid"]
 
 
+FIRST_HAS = {"ConfigMap", "ControllerRevision", "RayService", "Service"}
+
+
 def test_a_model_that_is_made_again_takes_over_nothing_of_its_predecessor(
     plane: ControlPlane, serving: Models, name: str
 ) -> None:
@@ -136,9 +139,13 @@ def test_a_model_that_is_made_again_takes_over_nothing_of_its_predecessor(
     try:
         serving.kubectl("delete", "fmd", name, "--wait=false")
         serving.apply(name)
-        assert serving.get(name)["metadata"]["uid"] != first
-        serving.wait(name, "Reconciling", "True", "Retrying")
-        assert {owner_of(it) for it in serving.children(name)} == {first}
+        second = serving.get(name)["metadata"]["uid"]
+        assert second != first
+        told = serving.wait(name, "Reconciling", "True", "Retrying")["message"]
+        assert "belongs to a deleted ModelDeployment of this name" in told
+        owners = {(it["kind"], owner_of(it)) for it in serving.children(name)}
+        assert {kind for kind, owner in owners if owner == second} == {"ControllerRevision"}
+        assert {kind for kind, owner in owners if owner == first} == FIRST_HAS
     finally:
         collector.send(signal.SIGCONT)
     serving.wait(name, "Ready", "True")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.processes import Processes
+from tests.installation.describe_pods import end_describing
 from tests.installation.kuberay import KubeRay
-from tests.integration.describe_pods import end_describing
 from tests.integration.one_model import Model
 from tests.integration.operator import RACK, Operator, start_operator, until
 

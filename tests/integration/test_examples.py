@@ -18,6 +18,7 @@ from tests.integration.operator import (
     start_operator,
     wait_for_condition,
 )
+from tests.unit.render.rendered import DEMO_MODEL
 
 BIG, SMALL = "llama-3-1-405b", "gemma-3-270m"
 BY_NAME = {pool.name: pool for pool in POOLS}
@@ -87,7 +88,10 @@ def test_without_an_image_for_its_class_a_model_says_so_and_makes_nothing(
 ) -> None:
     with standing(cluster, CORES):
         operate(cluster, kuberay, processes, namespace)
-        apply_model(cluster, namespace, example(SMALL))
+        # nothing runs in pods here that could read the folder
+        shape = {"architecture": DEMO_MODEL.to_dict(), "contextLength": 2048}
+        source = {"source": "file:///var/tmp/freehold/gemma-3-270m", **shape}
+        apply_model(cluster, namespace, example(SMALL, model=source))
         model = wait_for_condition(cluster, namespace, SMALL, "Ready", "False", "NoEngineImage")
         assert "no image for the accelerator cpu" in condition(model, "Ready")["message"]
         assert condition(model, "Stalled")["status"] == "True"

@@ -16,8 +16,8 @@ from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import free_port
 from tests.fake_ray.control import Control
+from tests.installation.describe_pods import end_describing
 from tests.installation.kuberay import KubeRay
-from tests.integration.describe_pods import end_describing
 from tests.integration.harness import ROOT
 from tests.integration.rights import (
     Installed,

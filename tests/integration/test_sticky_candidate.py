@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.processes import Processes
+from tests.installation.describe_pods import end_describing
 from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import accelerator_class, of_class
 from tests.integration.one_model import Model
 from tests.integration.operator import Operator, example, start_operator, until
+
+from freehold.catalog.builtin import builtin_catalog
+from freehold.render.source_pin import SourcePin
+from freehold.sources.told import Told, tell
 
 NAME = "llama-guard-3-8b"
 FIRST, SECOND = "sticky-first", "sticky-second"
@@ -110,6 +116,39 @@ def test_what_finds_no_node_moves_when_it_serves_no_longer(
     assert candidate(model) == "first" and model.active != old
     (pod,) = (it for it in model.pods(model.active) if it["metadata"]["name"] == worker(model))
     assert pod["spec"]["nodeName"] == PREFERRED[0].name
+
+
+def test_what_moves_takes_its_files_along_and_nobody_asks_the_source_again(
+    cluster: Cluster, kuberay: KubeRay, processes: Processes, namespace: str
+) -> None:
+    given = (f"--namespace={namespace}", "--no-leader-election", "--describe-image=freehold:1")
+    operator = start_operator(processes, cluster.kubeconfig, kuberay.environment, *given)
+    model = Model(cluster, namespace, NAME, kuberay)
+    model.apply(example(NAME, hardware=CANDIDATES, model={"source": "s3://models/guard"}))
+
+    def read_by() -> list[dict[str, Any]]:
+        pods = cluster.list("pods", namespace, "freehold.dev/task=describe")
+        return [it for it in pods if it["status"].get("phase") == "Running"]
+
+    (pod,) = until("a pod reads the source", read_by)
+    known = builtin_catalog().model("meta-llama/Llama-3.1-8B-Instruct")
+    assert known is not None
+    pin = SourcePin(digest=f"sha256:{'a' * 64}", files={"config.json": "01234567"})
+    end_describing(cluster, pod, tell(Told(known.description, pin)))
+    first = model.until_settled()
+    check = model.application["args"]["llm_configs"][0]["callback_config"]
+
+    cluster.kubectl("cordon", *(node.name for node in PRESENT))
+    model.kubectl("delete", "pod", worker(model), "--wait=false")
+    until("a worker without a node", lambda: waits_for_a_node(model))
+    cluster.add_nodes(PREFERRED)
+    model.kuberay.ray.steer(namespace, NAME, running=0)
+    model.until("another revision", lambda it: it["updateRevision"] != first)
+    look(model, operator)
+    assert candidate(model) == "first"
+    assert model.application["args"]["llm_configs"][0]["callback_config"] == check
+    assert check["callback_kwargs"]["digest"] == pin.digest
+    assert cluster.list("pods", namespace, "freehold.dev/task=describe") == []
 
 
 def waits_for_a_node(model: Model) -> bool:

@@ -25,6 +25,7 @@ from freehold.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    MODEL_DEPLOYMENTS,
     NETWORK_POLICIES,
     RAY_CLUSTERS,
     RAY_SERVICES,
@@ -252,7 +253,7 @@ class Writer:
         for child in desired[kinds.index(RAY_SERVICES.kind) + 1 :]:
             found = await foreign_child(self.client, child, seen.uid)
             if found is not None:
-                return Finding(api.CHILD_NOT_OURS, _foreign(found))
+                return _in_the_way_of(seen, found)
         return None
 
     async def _write(self, seen: Seen, child: Object) -> Written | Finding:
@@ -265,7 +266,7 @@ class Writer:
         if now is not None:
             self.cache.seen(resource, now, ours=True)
         if isinstance(written, ForeignChild):
-            return Finding(api.CHILD_NOT_OURS, _foreign(written))
+            return _in_the_way_of(seen, written)
         return written
 
     async def _clusters(self, seen: Seen, service: Object, recreate: bool) -> str:
@@ -331,6 +332,20 @@ def _revision_of(child: Mapping[str, Any]) -> str:
 def _refused(child: Object, message: str) -> str:
     name = child["metadata"]["name"]
     return f"The API server refuses the {child['kind']} {name}: {message}"
+
+
+def _in_the_way_of(seen: Seen, child: ForeignChild) -> Finding:
+    """Return what is to be done about an object that is somebody else's.
+
+    Raises:
+        Conflict: Nothing: it was a deleted model's of the name, whom it will follow.
+    """
+    if child.owner == f"{MODEL_DEPLOYMENTS.kind} {seen.key.name}":
+        raise Conflict(
+            f"the {child.kind} {child.name} belongs to a deleted ModelDeployment of this name; it "
+            "is waited for until it is gone"
+        )
+    return Finding(api.CHILD_NOT_OURS, _foreign(child))
 
 
 def _foreign(child: ForeignChild) -> str:

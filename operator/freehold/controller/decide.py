@@ -100,7 +100,7 @@ class Decider:
             return Decision(None, seen.standing, refused=refusal_of_faults(faults))
         spec, known = seen.model["spec"], [it.decided for it in seen.revisions]
         parts, deadline = spec_parts(spec), progress_deadline(spec)
-        gone = not serves and await self._hardware_is_gone(model, seen)
+        gone = not serves and await self._hardware_is_gone(model, seen, parts)
         match decide(parts, known, hardware_gone=gone, deadline=deadline):
             case Keep(name):
                 return Decision(model, seen.revision(name))
@@ -113,7 +113,7 @@ class Decider:
                 assert former is not None, "a decision names what it was given"
                 return _new(model, seen, rescaled(former.frozen, model, parts))
             case RollOut(_, prefer):
-                found = await self._roll_out(model, seen, parts, prefer, same=gone)
+                found = await self._roll_out(model, seen, parts, prefer, gone=gone)
                 if isinstance(found, Finding):
                     again = AGAIN_S if self.describer.is_asked(model) else None
                     return Decision(model, seen.standing, refused=found, look_again=again)
@@ -127,7 +127,7 @@ class Decider:
         parts: SpecParts,
         prefer: str | None,
         *,
-        same: bool,
+        gone: bool,
     ) -> Frozen | Finding:
         """Plan and render anew, or return why that cannot be.
 
@@ -136,7 +136,8 @@ class Decider:
             seen: What is there.
             parts: The spec's parts.
             prefer: The candidate to stay with.
-            same: Whether only the hardware is chosen anew, and the source stays what it was.
+            gone: Whether the hardware is to be chosen anew; where that is all, the source stays
+                what it was.
         """
         holder = self.names.holder(seen.key)
         if holder != seen.key:
@@ -144,7 +145,11 @@ class Decider:
         faults = check_arguments(model)
         if faults:
             return refusal_of_faults(faults)
-        source = _former(seen) if same else await self._source(model, seen)
+        newest = seen.newest
+        if gone and newest is not None and newest.frozen.parts.rollout == parts.rollout:
+            source: Told | Finding = _former(newest)
+        else:
+            source = await self._source(model, seen)
         if isinstance(source, Finding):
             return source
         planned = await self._plan(model, prefer, source.model)
@@ -202,7 +207,7 @@ class Decider:
             return Finding(api.GATED_MODEL, _gated(model))
         return planned
 
-    async def _hardware_is_gone(self, model: ModelDeployment, seen: Seen) -> bool:
+    async def _hardware_is_gone(self, model: ModelDeployment, seen: Seen, parts: SpecParts) -> bool:
         """Tell whether a model that does not serve had better be placed elsewhere.
 
         Only where its pods find no node, another candidate can be had and the chosen one can not.
@@ -211,7 +216,7 @@ class Decider:
         newest = seen.newest
         if newest is None or newest.failure or model.spec.suspend:
             return False
-        shape = _former(seen).model
+        shape = _former(newest).model if _is_same_model(newest, parts) else None
         if shape is None and not _is_known(model, self.world):
             return False
         if not any(pod.unschedulable for pod in seen.pods):
@@ -245,13 +250,14 @@ def _is_known(model: ModelDeployment, world: World) -> bool:
     return source.architecture is not None or known
 
 
-def _former(seen: Seen) -> Told:
-    """Return what the newest revision holds of the source."""
-    newest = seen.newest
-    if newest is None:
-        return Told()
-    shape = newest.frozen.model
-    return Told(ModelDescription.model_validate(shape) if shape else None, newest.frozen.pin)
+def _former(revision: Revision) -> Told:
+    """Return what a revision holds of the source."""
+    shape = revision.frozen.model
+    return Told(ModelDescription.model_validate(shape) if shape else None, revision.frozen.pin)
+
+
+def _is_same_model(revision: Revision, parts: SpecParts) -> bool:
+    return revision.frozen.parts.rollout.get("model") == parts.rollout.get("model")
 
 
 def _is_paused(seen: Seen) -> bool:

@@ -16,6 +16,7 @@ from freehold.api.acceleratorclass import AcceleratorClass
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.controller.cache import Cache
 from freehold.controller.gather import Seen
+from freehold.controller.queue import Key
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, NotFound
 from freehold.kube.resources import PODS
@@ -48,7 +49,7 @@ class Describer:
     now: Callable[[], datetime]
     image: str | None = None
     offline: bool = False
-    _failed: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    _failed: dict[tuple[Key, str], Finding] = field(default_factory=dict)
 
     def is_asked(self, model: ModelDeployment) -> bool:
         """Tell whether a pod is to read the model's source, and not this process."""
@@ -89,18 +90,22 @@ class Describer:
             return _waiting(live, model) or self._known(seen, name) or _reading(name, model)
         found = _answer(live, model, pin_only=pin_only)
         if isinstance(found, Told):
-            self._failed.pop((seen.uid, name), None)
+            self._failed.pop((seen.key, name), None)
             return found
-        self._failed[seen.uid, name] = found
+        self._failed[seen.key, name] = found
         if self._is_old(live):
             await self._delete([live])
         return found
 
     async def clear(self, seen: Seen) -> None:
         """Delete the pods of a model whose rollout is written."""
-        for key in [key for key in self._failed if key[0] == seen.uid]:
-            del self._failed[key]
+        self.forget(seen.key)
         await self._delete(seen.describing)
+
+    def forget(self, key: Key) -> None:
+        """Forget what pods of a model failed with."""
+        for known in [it for it in self._failed if it[0] == key]:
+            del self._failed[known]
 
     async def _begin(
         self, pod: Object, model: ModelDeployment, seen: Seen, live: Object | None
@@ -118,7 +123,7 @@ class Describer:
         return self._known(seen, name) or _reading(name, model)
 
     def _known(self, seen: Seen, name: str) -> Finding | None:
-        return self._failed.get((seen.uid, name))
+        return self._failed.get((seen.key, name))
 
     def _is_old(self, pod: Object) -> bool:
         ended = instant(text(_terminated(pod).get("finishedAt")))

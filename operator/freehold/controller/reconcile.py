@@ -239,6 +239,7 @@ class Reconciler:
 
     async def _left_behind(self, key: Key) -> Next:
         """Help along what a deleted model has left behind."""
+        self.decider.describer.forget(key)
         self.reporter.forget(key)
         self.observer.forget(key)
         self.recovery.forget(key)
