@@ -99,9 +99,15 @@ def until_back(model: Model, serving: str) -> str:
 
 
 def fail(model: Model, serving: str, **spec: Any) -> str:
-    """Make an edit whose new cluster never comes up, and wait until it was given up."""
+    """Make an edit whose new cluster never comes up, and wait until it was given up.
+
+    Not before there is the cluster: what KubeRay makes while it is given up stays for a minute.
+    """
     model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
-    model.edit(**{"rollout": SOON, **(spec or {"engine": NEXT})})
+    deadline = spec.pop("rollout", SOON)
+    model.edit(rollout=LATE, **(spec or {"engine": NEXT}))
+    until("another is to take over", lambda: pending(model) in model.ray_clusters)
+    model.edit(rollout=deadline)
     failed = until_back(model, serving)
     model.kuberay.ray.steer(model.namespace, NAME)
     return failed
