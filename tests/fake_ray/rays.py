@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -96,8 +97,15 @@ class Rays:
         self.asked(cluster.namespace, cluster.model).declared += 1
         old, now = cluster.applications, self._clock()
         cluster.put = config
+        refuses = self.steering_of(cluster).refuses
         cluster.applications = {
-            item["name"]: declared(old.get(item["name"]), item, now, self.seconds)
+            item["name"]: declared(
+                old.get(item["name"]),
+                item,
+                now,
+                self.seconds,
+                refused=bool(refuses) and refuses in json.dumps(item),
+            )
             for item in config.get("applications") or []
         }
 
@@ -116,7 +124,8 @@ class Rays:
         """Return the names under which a cluster's applications serve models."""
         return [
             item["model_loading_config"]["model_id"]
-            for application in cluster.applications.values()
+            for application in (it.running for it in cluster.applications.values())
+            if application is not None
             for item in (application.config.get("args") or {}).get("llm_configs") or []
         ]
 

@@ -40,21 +40,41 @@ class Deployment:
 
 @dataclass(slots=True)
 class Application:
-    """One application that was declared, at ``since`` seconds of the fake's clock."""
+    """One application that was declared, at ``since`` seconds of the fake's clock.
+
+    Where Serve has ``refused`` it, the deployments are those of the ``former`` one, which run on.
+    """
 
     config: dict[str, Any]
     since: float
     deployments: list[Deployment]
+    refused: bool = False
+    former: Application | None = None
+
+    @property
+    def running(self) -> Application | None:
+        """The application that runs, if any does."""
+        return self.former if self.refused else self
 
 
 def declared(
-    old: Application | None, config: dict[str, Any], now: float, seconds: float
+    old: Application | None,
+    config: dict[str, Any],
+    now: float,
+    seconds: float,
+    *,
+    refused: bool = False,
 ) -> Application:
-    """Return the application after ``config`` was put.
+    """Return the application after ``config`` was put, of which Serve may make nothing.
 
     The same config again changes nothing. Another one under ``deployments`` keeps the replicas,
     which run on if they ran; any other change is new code to Serve, and all replicas are new.
     """
+    if old is not None and old.refused and old.former is None and old.config == config:
+        return old
+    old = old.running if old is not None else None
+    if refused:
+        return Application(config, now, old.deployments if old else [], True, old)
     if old is not None and old.config == config:
         return old
     same_code = old is not None and _code(old.config) == _code(config)
@@ -112,6 +132,8 @@ class Phase:
 
 def phase(application: Application, steering: Steering, now: float, seconds: float) -> Phase:
     """Return where an application stands that takes ``seconds`` to come up."""
+    if application.refused:
+        return Phase("DEPLOY_FAILED", steering.message or "ValueError: it is refused", False)
     if steering.status is not None:
         built = steering.status not in ("DEPLOY_FAILED", "NOT_STARTED")
         return Phase(steering.status, steering.message, built)

@@ -13,6 +13,9 @@ class Steering:
     Attributes:
         status: What Serve says of the model's applications whatever was declared, such as
             ``DEPLOY_FAILED`` or ``DEPLOYING``; None for the normal course.
+        refuses: Serve gives up on applications whose config contains this text; "" for none. What
+            ran before runs on, and the same config is tried again; where nothing ran it is not,
+            until the application has been taken away.
         message: Serve's words beside such a status.
         running: Replicas that run of the model's server, not more than Serve wants; None for all
             that Serve wants.
@@ -26,6 +29,7 @@ class Steering:
     """
 
     status: str | None = None
+    refuses: str = ""
     message: str = ""
     running: int | None = None
     target: int | None = None

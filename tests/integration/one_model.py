@@ -174,5 +174,6 @@ def _meant(item: Object) -> Object:
     """Return an object without what KubeRay writes: a RayService's status and so its version."""
     if item["kind"] != "RayService":
         return item
-    metadata = {key: it for key, it in item["metadata"].items() if key != "resourceVersion"}
+    told = ("resourceVersion", "managedFields")
+    metadata = {key: it for key, it in item["metadata"].items() if key not in told}
     return {**item, "metadata": metadata, "status": None}

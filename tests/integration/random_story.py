@@ -1,4 +1,7 @@
-"""A random life of some models: made, edited, suspended, deleted, and spoiled by hand."""
+"""A random life of some models: made, edited, suspended, deleted, and spoiled by hand.
+
+Some edits fail: Serve is to refuse every application with ``REFUSED`` in it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ CANDIDATES = ([L4], [H100], [L4, H100], [H100, L4])
 SPOILED = ("service", "rayservice", "configmap")
 # Nothing tells that a Secret is gone but pods that miss it, and those of simulated nodes never do.
 LOST = (*SPOILED, "controllerrevision")
+REFUSED = "enforce_eager"
 NAMES = ("ada", "bea", "cleo", "dora", "elsa")
 
 
@@ -48,13 +52,31 @@ class Story:
 
     def _possible(self) -> list[Callable[[str], None]]:
         edits = [self._scale, self._change_engine, self._change_hardware, self._suspend]
-        return [*edits, self._delete, self._replace, self._lose_child, self._spoil_child]
+        return [
+            *edits,
+            self._fail,
+            self._delete,
+            self._replace,
+            self._lose_child,
+            self._spoil_child,
+        ]
 
     def _scale(self, name: str) -> None:
         self._edit(name, replicas=self.random.choice((1, 2)))
 
     def _change_engine(self, name: str) -> None:
         self._edit(name, engine={"args": {"max_num_seqs": self.random.choice((16, 24, 32))}})
+
+    def _fail(self, name: str) -> None:
+        """Ask for what Serve refuses, and for that to be given up soon."""
+        engine = {"args": {REFUSED: True, "max_num_seqs": self.random.choice((16, 24, 32))}}
+        self._edit(name, engine=engine, rollout={"progressDeadline": "1s"})
+
+    def mend(self) -> None:
+        """Ask for what Serve takes, of every model that is asked for otherwise."""
+        for name, spec in self.wanted.items():
+            if REFUSED in json.dumps(spec):
+                self._change_engine(name)
 
     def _change_hardware(self, name: str) -> None:
         self._edit(name, hardware={"candidates": self.random.choice(CANDIDATES)})
@@ -64,7 +86,9 @@ class Story:
 
     def _edit(self, name: str, **spec: Any) -> None:
         self._tell(f"edit {name}: {spec}")
-        self._apply(name, self.wanted[name] | spec)
+        # the short deadline is for what is to fail alone
+        former = {field: it for field, it in self.wanted[name].items() if field != "rollout"}
+        self._apply(name, former | spec)
 
     def _apply(self, name: str, spec: Object) -> None:
         self.wanted[name] = spec

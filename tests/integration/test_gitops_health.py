@@ -14,6 +14,7 @@ EVERY = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda it: it.sente
 ARGO = {"Current": "Healthy", "InProgress": "Progressing", "Failed": "Degraded"}
 SUSPENDED = {
     "it is suspended",
+    "what was given up is suspended",
     "it is paused and well",
     "it is paused and a change waits",
     "it is paused and pods crash",

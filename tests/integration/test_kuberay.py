@@ -257,6 +257,45 @@ def pending(found: Object) -> Object:
     return told
 
 
+def test_a_pending_cluster_that_is_struck_from_the_status_is_none(world: World) -> None:
+    """With the strategy None there is no third one before it is struck, and none after."""
+    world.start()
+    old = world.active
+    world.kuberay.ray.steer(world.namespace, NAME, status="DEPLOYING", next_only=True)
+    world.apply(other_environment())
+    found = world.wait("pending", lambda item: "applicationStatuses" in pending(item))
+    name = pending(found)["rayClusterName"]
+    world.apply(ray_service(upgradeStrategy={"type": "None"}))
+    world.wait("it was looked at", lambda it: is_observed(it))
+    assert pending(world.now)["rayClusterName"] == name
+    patch = [
+        {"op": "test", "path": "/status/pendingServiceStatus/rayClusterName", "value": name},
+        {"op": "replace", "path": "/status/pendingServiceStatus", "value": {}},
+    ]
+    status = ("--subresource=status", "--type=json", f"-p={json.dumps(patch)}")
+    world.kubectl("patch", "rayservice", NAME, *status)
+    world.apply(ray_service())
+    world.wait("settled", world.is_settled)
+    assert world.active == old
+    world.eventually("it is gone", lambda: cluster_names(world) == [old])
+
+
+def is_observed(found: Object) -> bool:
+    return bool(found["status"].get("observedGeneration") == found["metadata"]["generation"])
+
+
+def test_what_is_not_ready_in_time_is_given_up_for_good(world: World) -> None:
+    world.kuberay.ray.steer(world.namespace, NAME, status="DEPLOYING")
+    item = ray_service()
+    item["metadata"]["annotations"] = {"ray.io/initializing-timeout": "2s"}
+    world.apply(item)
+    world.wait("given up", lambda it: reason(it, "Ready") == "InitializingTimeout")
+    world.eventually("nothing is left", lambda: cluster_names(world) == [])
+    world.kuberay.ray.steer(world.namespace, NAME)
+    world.kubectl("delete", "rayservice", NAME)
+    world.start()
+
+
 def test_with_upgrade_none_a_new_cluster_comes_when_the_old_is_deleted(world: World) -> None:
     none = {"type": "None"}
     world.start(ray_service(upgradeStrategy=none))

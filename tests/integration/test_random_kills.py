@@ -31,7 +31,7 @@ from tests.integration.operator import (
     until,
     wait_until_ready,
 )
-from tests.integration.random_story import NAMES, Story, manifests
+from tests.integration.random_story import NAMES, REFUSED, Story, manifests
 
 Object = dict[str, Any]
 KILLS = int(os.environ.get("FREEHOLD_KILLS", "30"))
@@ -138,12 +138,15 @@ def test_whenever_it_is_killed_all_comes_out_as_without_a_kill(
     cluster: Cluster,
     operator: Operator,
     faulty_api: FaultyApi,
+    kuberay: KubeRay,
     namespace: str,
     calm: Models,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with capsys.disabled():
         print(f"\n{KILLS} kills, FREEHOLD_SEED={SEED}")  # noqa: T201
+    for name in NAMES:
+        kuberay.ray.steer(namespace, name, refuses=REFUSED, message="ValueError: not with us")
     random = Random(SEED)
     story = Story(Models(cluster, namespace), random)
     killer = Killer(operator, faulty_api, random)
@@ -151,6 +154,7 @@ def test_whenever_it_is_killed_all_comes_out_as_without_a_kill(
         for _ in range(random.randint(1, 3)):
             story.go_on()
         story.told.append(f"kill {killer.kill()}")
+    story.mend()
     print("\n".join(story.told))  # noqa: T201
     wait_until_ready(operator)
     for name in NAMES:

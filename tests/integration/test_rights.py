@@ -46,6 +46,8 @@ RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
 PRUNES = "it removes what is not used any more"
 DESCRIBES = "it has a pod read a source, and removes it when it has told"
+GIVES_UP = "it gives up a cluster that was to take over"
+STARTS_OVER = "it makes anew what KubeRay has given up"
 RECREATES = "it deletes the cluster that must be another"
 
 
@@ -65,6 +67,8 @@ NEEDED_AT = {
     **_rights("ray.io", "rayservices", "list watch", STARTS),
     **_rights("ray.io", "rayservices", "create", WRITES),
     **_rights("ray.io", "rayservices", "get patch", MENDS),
+    **_rights("ray.io", "rayservices", "delete", STARTS_OVER),
+    **_rights("ray.io", "rayservices/status", "patch", GIVES_UP),
     **_rights("ray.io", "rayclusters", "list watch", STARTS),
     **_rights("ray.io", "rayclusters", "patch", SCALES),
     **_rights("ray.io", "rayclusters", "delete", RECREATES),
@@ -110,6 +114,7 @@ class Scenario:
     models: str
     operator: Installed
     granted: set[Right]
+    ray: Control
 
     def steps(self) -> list[Step]:
         return [
@@ -122,6 +127,8 @@ class Scenario:
             Step(FINDS, self._hide_revision, self._found),
             Step(PRUNES, self._leave_behind, self._pruned),
             Step(DESCRIBES, self._hand_over_a_token, self._described),
+            Step(GIVES_UP, self._go_and_return_early, self._given_up),
+            Step(STARTS_OVER, self._time_out, self._started_over),
             Step(RECREATES, self._ask_for_another, self._recreated),
             Step("it forgets a model that is deleted", self._delete, self._gone),
         ]
@@ -244,6 +251,37 @@ class Scenario:
                 end_describing(self.cluster, pod, tell(Told(pin=SourcePin("0" * 40))))
         return not pods and self._revision() != self._was
 
+    def _go_and_return_early(self) -> None:
+        """Ask for another cluster, and take that back before it has taken over."""
+        self._until(lambda: _serving_with(self._get("rayservice")) != "")
+        self._before = {_serving_with(self._get("rayservice"))}
+        self.ray.steer(self.models, NAME, status="DEPLOYING", next_only=True)
+        worker = {"spec": {"priorityClassName": "system-node-critical"}}
+        self._edit({"templates": {"worker": worker}})
+        self._until(lambda: len(self._clusters()) == 2)
+        self._edit({"templates": None})
+
+    def _given_up(self) -> bool:
+        return self._before == {it["metadata"]["name"] for it in self._clusters()}
+
+    def _time_out(self) -> None:
+        """Have it come up again, too late for KubeRay."""
+        self.ray.steer(self.models, NAME, status="DEPLOYING")
+        self._edit({"suspend": True})
+        self._until(lambda: not self._clusters())
+        service = self._get("rayservice")
+        self._before = {service["metadata"]["uid"]}
+        annotations = {"ray.io/initializing-timeout": "1"}
+        self._patch("rayservice", NAME, {"metadata": {"annotations": annotations}})
+        self._edit({"suspend": False})
+
+    def _started_over(self) -> bool:
+        found = self.cluster.get("rayservice", NAME, self.models)
+        if found is None or found["metadata"]["uid"] in self._before:
+            return False
+        self.ray.steer(self.models, NAME)
+        return bool(self._clusters())
+
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
         worker = {"spec": {"priorityClassName": "system-cluster-critical"}}
@@ -289,6 +327,11 @@ class Scenario:
         self._wait(Step("in between", lambda: None, holds))
 
 
+def _serving_with(service: Object) -> str:
+    active = (service.get("status") or {}).get("activeServiceStatus") or {}
+    return str(active.get("rayClusterName", ""))
+
+
 def _labels(labels: dict[str, str | None]) -> Object:
     return {"metadata": {"labels": labels}}
 
@@ -327,7 +370,8 @@ def scenario(plane: ControlPlane, ray: Control, removed: Right | None = None) ->
     given = without(objects, removed) if removed else objects
     try:
         with running(plane, given) as operator:
-            yield Scenario(plane.cluster, system, models, operator, rights_of(_of_operator(given)))
+            rights = rights_of(_of_operator(given))
+            yield Scenario(plane.cluster, system, models, operator, rights, ray)
     finally:
         plane.cluster.kubectl("delete", "namespace", system, models, "--wait=false")
         roles = [

@@ -8,6 +8,7 @@ import secrets
 from typing import Any
 
 import yaml
+from tests.kuberay_stand_in import initializing
 from tests.kuberay_stand_in import ray_service_status as told
 from tests.kuberay_stand_in.api import POD, RAY_SERVICE, SECRET, SERVICE, Key, Object
 from tests.kuberay_stand_in.cache import key_of, labels_of
@@ -63,6 +64,8 @@ class RayServices:
             status = told.status_of(ray_service)
         if told.suspend_owns(status):
             return None if is_true(before, "Suspended") else self._settings.delay
+        if initializing.is_given_up(status):
+            return self._settings.delay if left else None
         await self._serve_and_tell(ray_service)
         rests = told.rests(ray_service["status"]) and not left
         return self._settings.delay_at_rest if rests else self._settings.delay
@@ -114,6 +117,7 @@ class RayServices:
             name = "".join(secrets.choice(_LETTERS) for _ in range(5))
             told.prepare(status, f"{ray_service['metadata']['name']}-{name}")
         told.conclude(status, self._endpoints(ray_service))
+        initializing.give_up_if_late(ray_service)
 
     async def _label_head(self, ray_service: Object, cluster: Object) -> None:
         head = head_of(self._world, key_of(cluster))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -31,18 +32,19 @@ def key_folder(run: Run) -> Path:
     return found.parent / "api-keys"
 
 
-def client(url: str, key: str) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=url, api_key=key, max_retries=0, http_client=httpx.Client(trust_env=False)
-    )
+@contextmanager
+def client(url: str, key: str) -> Iterator[openai.OpenAI]:
+    with httpx.Client(trust_env=False) as http:
+        yield openai.OpenAI(base_url=url, api_key=key, max_retries=0, http_client=http)
 
 
 def admitted(url: str, key: str) -> bool:
-    try:
-        client(url, key).models.list()
-    except openai.AuthenticationError:
-        return False
-    return True
+    with client(url, key) as keyed:
+        try:
+            keyed.models.list()
+        except openai.AuthenticationError:
+            return False
+        return True
 
 
 def test_an_endpoint_for_others_opens_to_its_keys_alone(tiny: Path, tmp_path: Path) -> None:
@@ -62,24 +64,25 @@ def test_an_endpoint_for_others_opens_to_its_keys_alone(tiny: Path, tmp_path: Pa
 
 
 def _opens_to_its_key(url: str) -> None:
-    keyed = client(url, KEY)
-    assert [it.id for it in keyed.models.list()] == [NAME]
-    assert keyed.models.retrieve(NAME).id == NAME
-    answer = keyed.completions.create(model=NAME, prompt="Hello", max_tokens=4)
-    assert answer.usage is not None
-    assert answer.usage.completion_tokens <= 4
-    messages = [{"role": "user", "content": "Hello"}]
-    stream = keyed.chat.completions.create(
-        model=NAME, messages=messages, max_tokens=8, stream=True, extra_body={"ignore_eos": True}
-    )
-    assert sum(bool(chunk.choices) for chunk in stream) > 1
+    with client(url, KEY) as keyed:
+        assert [it.id for it in keyed.models.list()] == [NAME]
+        assert keyed.models.retrieve(NAME).id == NAME
+        answer = keyed.completions.create(model=NAME, prompt="Hello", max_tokens=4)
+        assert answer.usage is not None
+        assert answer.usage.completion_tokens <= 4
+        messages = [{"role": "user", "content": "Hello"}]
+        endless = {"ignore_eos": True}
+        with keyed.chat.completions.create(
+            model=NAME, messages=messages, max_tokens=8, stream=True, extra_body=endless
+        ) as stream:
+            assert sum(bool(chunk.choices) for chunk in stream) > 1
 
 
 def _is_shut_without(url: str) -> None:
     root = url.removesuffix("/v1")
     for key in ("wrong", KEY[:-1], KEY + "0"):
-        with pytest.raises(openai.AuthenticationError) as refused:
-            client(url, key).completions.create(model=NAME, prompt="Hello", max_tokens=1)
+        with client(url, key) as keyed, pytest.raises(openai.AuthenticationError) as refused:
+            keyed.completions.create(model=NAME, prompt="Hello", max_tokens=1)
         assert refused.value.code == "invalid_api_key"
         assert refused.value.type == "invalid_request_error"
     asked = ("/v1/models", f"/v1/models/{NAME}", "/metrics", "/version", "/docs", "/tokenize")
@@ -92,9 +95,8 @@ def _is_shut_without(url: str) -> None:
 
 
 def _hands_on_nothing_that_steers(url: str) -> None:
-    keyed = client(url, KEY)
     for name, value in STEERING.items():
-        with pytest.raises(openai.BadRequestError) as refused:
+        with client(url, KEY) as keyed, pytest.raises(openai.BadRequestError) as refused:
             keyed.completions.create(
                 model=NAME, prompt="Hello", max_tokens=1, extra_body={name: value}
             )

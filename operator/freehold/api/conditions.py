@@ -60,7 +60,8 @@ CONDITIONS: Mapping[ConditionType, ConditionMeaning] = {
         "The object's present spec is what serves, and it answers; at zero replicas, nothing is "
         "wrong. While a rollout runs and the former revision answers, it stays True.",
         "Reason and message are those of the first fact that fails, in the order Planned, Placed, "
-        "Serving. The model may go on answering as it was before the change: Serving says so.",
+        "Serving; RolledBack where all of them hold for a former spec. The model may go on "
+        "answering as it was before the change: Serving says so.",
         "Nothing is known yet.",
     ),
     RECONCILING: ConditionMeaning(
@@ -276,12 +277,14 @@ RAY_SERVICE_INVALID = _user(
     "KubeRay refuses the RayService (ValidationFailed).",
     "Read KubeRay's words in the message and correct the field, most often one in spec.templates.",
 )
-INITIALIZING_TIMEOUT = _user(
+INITIALIZING_TIMEOUT = _waits(
     "InitializingTimeout",
     (PLACED,),
-    "KubeRay gave up waiting for the cluster and deleted it; it does not try again.",
-    "Find out why it did not start (events of the pods), change the spec, or delete the "
-    "RayService so that it is made anew.",
+    "KubeRay gave up waiting for the cluster and deleted it, for good; the operator deletes the "
+    "RayService and makes it anew, later and later.",
+    "Find out why it did not start (Events of the pods) and who sets the annotation "
+    "ray.io/initializing-timeout: the operator does not.",
+    Actor.USER,
 )
 WAITING_FOR_OLD_CLUSTER = _waits(
     "WaitingForOldCluster",
@@ -369,7 +372,8 @@ DEPLOYING = _waits(
 DEPLOY_FAILED = _user(
     "DeployFailed",
     (SERVING,),
-    "Serve gave up starting the application; the message has its words.",
+    "Serve gave up starting the application; the message has its words. It is given to Serve "
+    "again, later and later, for the case that the cause goes by itself.",
     "Correct what the message names (engine arguments, weights, memory) and apply again.",
 )
 UNHEALTHY = _waits(
@@ -466,7 +470,20 @@ PROGRESS_DEADLINE_EXCEEDED = Reason(
     "True",
     (STALLED,),
     "What was under way has not ended within spec.rollout.progressDeadline.",
-    "Do what the runbook says of Ready's reason; work goes on by itself as soon as it can.",
+    "Do what the runbook says of Ready's reason; work goes on by itself as soon as it can. Where a "
+    "former revision has served, the operator goes back to it instead (RolledBack).",
+    Actor.USER,
+    stalls=True,
+)
+ROLLED_BACK = Reason(
+    "RolledBack",
+    "True",
+    (STALLED,),
+    "The rollout of the present spec did not come to its end and was given up: the revision that "
+    "served before is what runs. The message has the cause, with the pod, and both revisions.",
+    "Read the cause, correct the spec and apply: another spec is tried at once. The very same is "
+    "tried again when the spec has asked for another in between, or with another "
+    "spec.rollout.progressDeadline; counts and suspend go on applying to what serves.",
     Actor.USER,
     stalls=True,
 )

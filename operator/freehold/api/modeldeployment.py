@@ -208,7 +208,8 @@ class Rollout(ApiModel):
     )
     progress_deadline: Duration | None = Field(
         default=None,
-        description="Time after which what is not done counts as stalled. Default: 30m.",
+        description="Time after which a rollout goes back to what served before, and anything "
+        "else that is not done counts as stalled. Default: 30m.",
     )
 
 

@@ -24,6 +24,10 @@ PAUSED_ANNOTATION = f"{GROUP}/paused"
 # On the Service and the RayService: the revision that they were rendered from. KubeRay hands it on
 # to the RayClusters that it makes.
 REVISION_ANNOTATION = f"{GROUP}/revision"
+# On a ControllerRevision: that its rollout was given up and why (plan/failure.py), and when it was
+# asked for again, where that was after it was made.
+FAILED_ANNOTATION = f"{GROUP}/failed"
+ASKED_AGAIN_ANNOTATION = f"{GROUP}/asked-again"
 # KubeRay's, on every RayCluster that it makes: the RayService's name.
 RAY_SERVICE_LABEL = "ray.io/originated-from-cr-name"
 

@@ -124,9 +124,12 @@ class ModelDeploymentStatus(ApiModel):
         default=None, description="ControllerRevision that serves."
     )
     update_revision: str | None = Field(
-        default=None, description="ControllerRevision that is being rolled out."
+        default=None,
+        description="ControllerRevision that the spec asks for: being rolled out, or given up.",
     )
-    plan: PlanStatus | None = Field(default=None, description="The plan of that revision.")
+    plan: PlanStatus | None = Field(
+        default=None, description="The plan of the revision that stands."
+    )
     replicas: Count | None = Field(default=None, description="Replicas that exist.")
     ready_replicas: Count | None = Field(default=None, description="Replicas that answer.")
     desired_replicas: Count | None = Field(default=None, description="Replicas that are wanted.")

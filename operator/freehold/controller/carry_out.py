@@ -7,15 +7,17 @@ pass completes; the other way round it would decide a second time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from freehold.api import conditions as api
-from freehold.api.names import REVISION_ANNOTATION
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION, REVISION_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.controller.secrets_of_models import ModelSecrets
+from freehold.controller.superfluous import building_none, is_another, strike, superfluous
 from freehold.kube.children import ForeignChild, Written, foreign_child, is_owned, write_child
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Conflict, Denied, Invalid, KindMissing, NotFound
@@ -29,9 +31,11 @@ from freehold.kube.resources import (
     RAY_SERVICES,
     Resource,
 )
-from freehold.render.change import change, ray_cluster_bounds_patch
+from freehold.plan.failure import Failure, failure_text
+from freehold.render.change import ray_cluster_bounds_patch
 from freehold.render.revision import Revision, read_revision
 from freehold.status.outcome import Finding
+from freehold.status.raw import mapping, timestamp
 
 # Revisions kept beside those in use, as a Deployment keeps ReplicaSets.
 _HISTORY = 10
@@ -43,14 +47,17 @@ class CarriedOut:
 
     Attributes:
         changed: Whether anything was written that Ray or KubeRay now has to take up.
-        begun: Whether KubeRay was given the model just now, and what comes after that is to follow.
+        begun: Whether KubeRay was given the model just now, or had a cluster taken from it, and
+            what comes after that is to follow.
         refused: What keeps a child from being written.
+        lacks: What pods need and is not there, where no further pods are asked for.
         waits_for: The cluster that must be gone before a new one is made; "" for none.
     """
 
     changed: bool = False
     begun: bool = False
     refused: Finding | None = None
+    lacks: Finding | None = None
     waits_for: str = ""
 
 
@@ -68,8 +75,13 @@ class Writer:
     cache: Cache
     secrets: ModelSecrets
 
-    async def decide(self, seen: Seen, decision: Decision) -> str | None:
-        """Write the revision that was decided on, or its new place in the history.
+    async def decide(self, seen: Seen, decision: Decision, now: datetime) -> str | None:
+        """Write the revision that was decided on, or that it was asked for again.
+
+        Args:
+            seen: What is there.
+            decision: What was decided.
+            now: The present, from which the time for its rollout counts.
 
         Returns:
             The uid of a new revision, which is known to be whole; None where none was made.
@@ -83,17 +95,39 @@ class Writer:
             self.cache.seen(CONTROLLER_REVISIONS, made, ours=True)
             return str(made["metadata"]["uid"])
         if decision.number is not None and revision is not None:
-            operations = [
+            again = self._annotated(seen, revision.name, ASKED_AGAIN_ANNOTATION, timestamp(now))
+            forgiven: list[Object] = [{"op": "remove", "path": _path(FAILED_ANNOTATION)}]
+            operations: list[Object] = [
                 {"op": "test", "path": "/revision", "value": revision.number},
                 {"op": "replace", "path": "/revision", "value": decision.number},
+                *(forgiven if revision.failure is not None else []),
+                *again,
             ]
-            place = (seen.key.namespace, revision.name)
-            self.cache.seen(
-                CONTROLLER_REVISIONS,
-                await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations),
-                ours=True,
-            )
+            await self._patch_revision(seen, revision.name, operations)
         return None
+
+    async def give_up(self, seen: Seen, revision: Revision, failure: Failure) -> None:
+        """Write on a revision that its rollout was given up; what follows goes by that.
+
+        Raises:
+            KubeError: It could not be written, and nothing was given up.
+        """
+        text = failure_text(failure)
+        marked = self._annotated(seen, revision.name, FAILED_ANNOTATION, text)
+        operations = [{"op": "test", "path": "/revision", "value": revision.number}, *marked]
+        await self._patch_revision(seen, revision.name, operations)
+
+    def _annotated(self, seen: Seen, revision: str, name: str, value: str) -> list[Object]:
+        """Return the JSON patch by which a revision gets an annotation."""
+        raw = self.cache.get(CONTROLLER_REVISIONS, (seen.key.namespace, revision)) or {}
+        if mapping(raw, "metadata", "annotations"):
+            return [{"op": "add", "path": _path(name), "value": value}]
+        return [{"op": "add", "path": "/metadata/annotations", "value": {name: value}}]
+
+    async def _patch_revision(self, seen: Seen, name: str, operations: list[Object]) -> None:
+        place = (seen.key.namespace, name)
+        patched = await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations)
+        self.cache.seen(CONTROLLER_REVISIONS, patched, ours=True)
 
     async def carry_out(
         self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
@@ -109,26 +143,46 @@ class Writer:
         Raises:
             KubeError: The cluster must act; what was written stands.
         """
-        changed, waits_for = False, ""
         refused = await self._in_the_way(seen, desired)
         if refused is not None:
             return CarriedOut(refused=refused)
-        missing = await self.secrets.see_to(seen, _ray_service(desired))
-        if missing is not None and _begins(seen, _ray_service(desired)):
+        service = next(it for it in desired if it["kind"] == RAY_SERVICES.kind)
+        missing = await self.secrets.see_to(seen, service)
+        if missing is not None and _asks_for_pods(seen, service):
             return CarriedOut(refused=missing)
+        done = await self._write_all(seen, desired, recreate=recreate, kuberay=kuberay)
+        return replace(done, lacks=missing)
+
+    async def _write_all(
+        self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
+    ) -> CarriedOut:
+        done = CarriedOut()
         for child in desired:
-            is_service = child["kind"] == RAY_SERVICES.kind
-            if is_service and not kuberay:
-                continue
-            written = await self._write(seen, child)
-            if isinstance(written, Finding):
-                return CarriedOut(changed, refused=written)
-            if is_service and written is Written.CREATED:
-                return CarriedOut(changed=True, begun=True)
-            if is_service:
-                changed = written is not Written.NOTHING
-                waits_for = await self._clusters(seen, child, recreate)
-        return CarriedOut(changed, refused=missing, waits_for=waits_for)
+            if child["kind"] != RAY_SERVICES.kind:
+                written = await self._write(seen, child)
+                if isinstance(written, Finding):
+                    return replace(done, refused=written)
+            elif kuberay:
+                done = await self._ray_service(seen, child, recreate)
+                if done.begun or done.refused is not None:
+                    return done
+        return done
+
+    async def _ray_service(self, seen: Seen, service: Object, recreate: bool) -> CarriedOut:
+        """Make the RayService what it should be, and its clusters."""
+        unwanted = superfluous(seen, service)
+        meant = building_none(service) if unwanted else service
+        written = await self._write(seen, meant)
+        if isinstance(written, Finding):
+            return CarriedOut(refused=written)
+        if unwanted:
+            struck = await strike(self.client, seen, unwanted)
+            if struck is not None:
+                self.cache.seen(RAY_SERVICES, struck, ours=True)
+        if unwanted or written is Written.CREATED:
+            return CarriedOut(changed=True, begun=True)
+        waits_for = await self._clusters(seen, service, recreate)
+        return CarriedOut(written is not Written.NOTHING, waits_for=waits_for)
 
     async def prune(self, seen: Seen, in_use: Iterable[str]) -> None:
         """Delete old revisions, and archives that no revision uses.
@@ -227,7 +281,7 @@ class Writer:
             if service["spec"].get("suspend"):
                 continue
             name, ending = cluster["metadata"]["name"], cluster["metadata"].get("deletionTimestamp")
-            if recreate and _is_another(seen, service, cluster):
+            if recreate and is_another(seen, service, cluster):
                 waits_for = name
                 if not ending:
                     uid = cluster["metadata"]["uid"]
@@ -254,31 +308,25 @@ class Writer:
         self.cache.gone(resource, body["metadata"])
 
 
-def _ray_service(objects: Iterable[Object]) -> Object:
-    return next(it for it in objects if it["kind"] == RAY_SERVICES.kind)
+def _path(annotation: str) -> str:
+    """Return where an annotation stands, as a JSON pointer."""
+    return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
 
 
-def _begins(seen: Seen, service: Object) -> bool:
-    """Tell whether KubeRay has not been given these pods yet, and so asks for no hardware."""
+def _asks_for_pods(seen: Seen, service: Object) -> bool:
+    """Tell whether KubeRay has not been given these pods yet, and so asks for no hardware.
+
+    The way back to a cluster that still stands asks for none either.
+    """
     live = seen.children.get((RAY_SERVICES.kind, service["metadata"]["name"]))
-    return live is None or _revision_of(live) != _revision_of(service)
+    if live is not None and _revision_of(live) == _revision_of(service):
+        return False
+    standing = (it for it in seen.clusters if not it["metadata"].get("deletionTimestamp"))
+    return all(is_another(seen, service, cluster) for cluster in standing)
 
 
 def _revision_of(child: Mapping[str, Any]) -> str:
     return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
-
-
-def _is_another(seen: Seen, service: Object, cluster: Mapping[str, Any]) -> bool:
-    """Tell whether a live cluster is not the one that the RayService describes now.
-
-    By the revision that it was made from, where that is still there: of a field that is gone since
-    nothing tells on the cluster itself, where others may have added some.
-    """
-    revision = seen.revision(_revision_of(cluster))
-    if revision is not None:
-        return change(service, revision.ray_service, exact=True).kind == "NewCluster"
-    live = {**service, "spec": {**service["spec"], "rayClusterConfig": cluster["spec"]}}
-    return change(service, live).kind == "NewCluster"
 
 
 def _refused(child: Object, message: str) -> str:

@@ -26,7 +26,17 @@ from freehold.controller.served_names import ServedNames
 from freehold.controller.world import World
 from freehold.kube.client import Object
 from freehold.plan.plan import NoPlan, Plan
-from freehold.plan.rollout import Keep, Rescale, Return, RollOut, SpecParts, decide, spec_parts
+from freehold.plan.rollout import (
+    GoBack,
+    Keep,
+    Rescale,
+    Return,
+    RollOut,
+    SpecParts,
+    decide,
+    progress_deadline,
+    spec_parts,
+)
 from freehold.render.revision import Frozen, Revision, freeze, frozen_of, rescaled
 from freehold.render.source_pin import UNPINNED, SourcePin
 from freehold.serving_archive import serving_archive
@@ -46,6 +56,7 @@ class Decision:
         revision: The revision whose objects are to be there; None where there is none.
         new: That revision as it is still to be written.
         number: The place that it is to have in the history, where it has another one.
+        failed: The revision that the spec asks for, where its rollout was given up.
         refused: Why the present spec cannot be carried out; the revision is then the last one.
         look_again: Seconds after which the source is to be read again; None where a watch tells.
     """
@@ -54,6 +65,7 @@ class Decision:
     revision: Revision | None
     new: Object | None = None
     number: int | None = None
+    failed: Revision | None = None
     refused: Finding | None = None
     look_again: float | None = None
 
@@ -85,14 +97,17 @@ class Decider:
         """
         model, faults = parse_object(seen.model)
         if not isinstance(model, ModelDeployment):
-            return Decision(None, seen.newest, refused=refusal_of_faults(faults))
-        parts = spec_parts(seen.model["spec"])
+            return Decision(None, seen.standing, refused=refusal_of_faults(faults))
+        spec, known = seen.model["spec"], [it.decided for it in seen.revisions]
+        parts, deadline = spec_parts(spec), progress_deadline(spec)
         gone = not serves and await self._hardware_is_gone(model, seen, parts)
-        match decide(parts, [it.decided for it in seen.revisions], hardware_gone=gone):
+        match decide(parts, known, hardware_gone=gone, deadline=deadline):
             case Keep(name):
                 return Decision(model, seen.revision(name))
             case Return(name):
                 return Decision(model, seen.revision(name), number=_next_number(seen))
+            case GoBack(name, failed):
+                return Decision(model, seen.revision(name), failed=seen.revision(failed))
             case Rescale(name):
                 former = seen.revision(name)
                 assert former is not None, "a decision names what it was given"
@@ -101,7 +116,7 @@ class Decider:
                 found = await self._roll_out(model, seen, parts, prefer, gone=gone)
                 if isinstance(found, Finding):
                     again = AGAIN_S if self.describer.is_asked(model) else None
-                    return Decision(model, seen.newest, refused=found, look_again=again)
+                    return Decision(model, seen.standing, refused=found, look_again=again)
                 return _new(model, seen, found)
         raise AssertionError("every kind of decision is taken above")
 
@@ -196,9 +211,10 @@ class Decider:
         """Tell whether a model that does not serve had better be placed elsewhere.
 
         Only where its pods find no node, another candidate can be had and the chosen one can not.
+        What a rollout was given up for stays as it was until the spec changes.
         """
         newest = seen.newest
-        if newest is None or model.spec.suspend:
+        if newest is None or newest.failure or model.spec.suspend:
             return False
         shape = _former(newest).model if _is_same_model(newest, parts) else None
         if shape is None and not _is_known(model, self.world):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from freehold.api.names import DESCRIBE_TASK, TASK_LABEL
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, DESCRIBE_TASK, TASK_LABEL
 from freehold.controller.cache import Cache
 from freehold.controller.queue import Key
 from freehold.kube.client import Object
@@ -21,6 +21,7 @@ from freehold.kube.resources import (
     RAY_SERVICES,
     SERVICES,
 )
+from freehold.plan.rollout import standing
 from freehold.render.revision import Revision, read_revision
 from freehold.status.pod_state import PodState, read_pod
 from freehold.status.raw import instant
@@ -37,7 +38,7 @@ class Seen:
         model: The ModelDeployment.
         version: Its resource version.
         revisions: Its revisions that can be read, oldest first.
-        born: When each revision was made, by its name.
+        asked: When each revision was asked for last, by its name.
         children: ConfigMaps, Services, RayServices and NetworkPolicies, by kind and name.
         clusters: The RayClusters as they are.
         ray_service: Our RayService.
@@ -50,7 +51,7 @@ class Seen:
     model: Object
     version: int
     revisions: tuple[Revision, ...]
-    born: Mapping[str, datetime | None]
+    asked: Mapping[str, datetime | None]
     children: Mapping[tuple[str, str], Object]
     clusters: tuple[Object, ...]
     ray_service: RayServiceState | None
@@ -72,6 +73,11 @@ class Seen:
     def newest(self) -> Revision | None:
         """Return the revision that is wanted, if there is one."""
         return self.revisions[-1] if self.revisions else None
+
+    @property
+    def standing(self) -> Revision | None:
+        """Return the revision whose objects stand while nothing is decided, if there is one."""
+        return self.revision(standing([it.decided for it in self.revisions]))
 
     def revision(self, name: str) -> Revision | None:
         """Return the revision of a name."""
@@ -108,10 +114,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         model=model,
         version=cache.version(MODEL_DEPLOYMENTS, key),
         revisions=tuple(_revisions(held, checked)),
-        born={
-            raw["metadata"]["name"]: instant(raw["metadata"].get("creationTimestamp", ""))
-            for raw in held
-        },
+        asked={raw["metadata"]["name"]: _asked(raw["metadata"]) for raw in held},
         children=children,
         clusters=tuple(clusters),
         ray_service=read_ray_service(service) if ours and service else None,
@@ -119,6 +122,12 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         pods=tuple(read_pod(raw) for raw in pods if not _describes(raw)),
         describing=tuple(_owned((raw for raw in pods if _describes(raw)), uid)),
     )
+
+
+def _asked(metadata: Mapping[str, Any]) -> datetime | None:
+    """Return when a revision was asked for last: when it was made, or again after others."""
+    again = (metadata.get("annotations") or {}).get(ASKED_AGAIN_ANNOTATION)
+    return instant(again or metadata.get("creationTimestamp", ""))
 
 
 def _revisions(held: Iterable[Object], checked: set[str]) -> list[Revision]:

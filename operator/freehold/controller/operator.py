@@ -25,6 +25,7 @@ from freehold.controller.metrics import Metrics
 from freehold.controller.probes import Probes
 from freehold.controller.queue import Key, PassQueue
 from freehold.controller.reconcile import Next, Reconciler
+from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
 from freehold.controller.secrets_of_models import ModelSecrets
 from freehold.controller.served_names import ServedNames
@@ -104,12 +105,14 @@ class Operator:
             image=settings.describe_image,
             offline=settings.offline,
         )
+        observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), describer, self._names),
             writer=Writer(client, self._cache, ModelSecrets(client, key)),
-            observer=Observer(endpoints, Probes(endpoints.answers, self.queue.add), key),
+            observer=observer,
+            recovery=Recovery(client, observer),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),

@@ -8,46 +8,47 @@ is written, and what is written is written so that the next pass goes on from it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from freehold.api import conditions as api
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import OPERATOR, PAUSED_ANNOTATION, REVISION_ANNOTATION
-from freehold.api.scalars import duration_seconds
+from freehold.api.names import OPERATOR
 from freehold.controller.cache import Cache
 from freehold.controller.carry_out import CarriedOut, Writer
 from freehold.controller.decide import Decider, Decision
 from freehold.controller.deletion import free_if_stuck
 from freehold.controller.engines import Observer
 from freehold.controller.gather import Seen, gather
+from freehold.controller.learned import (
+    beginning,
+    desired_objects,
+    first_replicas,
+    held_back,
+    is_news,
+    is_serving,
+    standing_service,
+    with_decision,
+    with_done,
+)
 from freehold.controller.queue import Key
+from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
-from freehold.render.change import change
-from freehold.render.endpoint_service import endpoint_url
-from freehold.render.network_policies import Peers, network_policies
-from freehold.render.numbers import first_of, numbers_of
-from freehold.render.revision import Revision, objects_of, owned
-from freehold.status.outcome import (
-    DEFAULT_PROGRESS_DEADLINE,
-    Outcome,
-    PassError,
-    Replicas,
-    Rollout,
-)
-from freehold.status.raw import count
-from freehold.status.ray_service_state import RayServiceState
+from freehold.plan.failure import Failure
+from freehold.plan.rollout import progress_deadline
+from freehold.render.network_policies import Peers
+from freehold.render.revision import Revision
+from freehold.status.message import sentence
+from freehold.status.outcome import Outcome, PassError
+from freehold.status.overdue import given_up
 from freehold.status.serving import needs_probe, rolled_out
 from freehold.status.summarize import summarize
 
-# Changes that the user is told of before they are made.
-_COSTLY = ("NewReplicas", "NewCluster")
-# How soon to look again for what no watch tells: engines that start.
+# How soon to look again for what no watch tells: engines that start, what Serve has taken up.
 _ENGINES_S = 10.0
 # And for what is in a child's way, or missing: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
@@ -78,6 +79,7 @@ class Reconciler:
         decider: What a model is to be.
         writer: Writes children.
         observer: Asks engines.
+        recovery: Begins again what was given up for good.
         reporter: Writes statuses.
         kinds: Tells which kinds the API server knows.
         now: The present.
@@ -90,6 +92,7 @@ class Reconciler:
     decider: Decider
     writer: Writer
     observer: Observer
+    recovery: Recovery
     reporter: Reporter
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
@@ -107,7 +110,7 @@ class Reconciler:
             return await self._left_behind(key)
         if seen.model["spec"].get("managedBy", OPERATOR) != OPERATOR:
             return Next()
-        outcome = _beginning(seen, self.reporter.known(seen))
+        outcome = beginning(seen, self.reporter.known(seen))
         try:
             found = await self._pass(seen, outcome)
             return await self._told(seen, found) if found is not None else Next(after=0.0)
@@ -119,48 +122,49 @@ class Reconciler:
     async def _told(self, seen: Seen, outcome: Outcome) -> Next:
         """Tell what a pass has learned, and return when another one is due."""
         wait = await self._report(seen, outcome)
-        again = outcome.look_again
-        if outcome.refusal is not None and outcome.refusal.reason is api.SOURCE_UNREACHABLE:
-            return Next(again, failed=again is None)
-        stuck = await self._free(seen.key) if outcome.deleting else None
-        return Next(_soonest(wait, stuck, again, _look_again(outcome)))
+        source, refusal = outcome.look_again, outcome.refusal
+        if refusal is not None and refusal.reason is api.SOURCE_UNREACHABLE and source is None:
+            return Next(failed=True)
+        service = seen.ray_service
+        ending = outcome.deleting or (service is not None and service.deleting)
+        stuck = await self._free(seen.key) if ending else None
+        again = await self.recovery.look(seen, outcome)
+        return Next(_soonest(wait, stuck, again, source, _look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
 
         None where another pass is to follow at once: where KubeRay was given the model just now,
         since hardware takes minutes to come and is asked for for every model that waits before
-        anything is said of this one; and where a rollout has come to its end.
+        anything is said of this one; and where a rollout has come to its end or was given up.
         """
         if outcome.deleting:
             return await self._observed(seen, outcome, None)
-        decision = await self.decider.decide(seen, serves=_serves(self.reporter.known(seen)))
-        outcome = _with_decision(outcome, decision, seen)
-        if decision.refused is None and decision.new is None:
-            await self.decider.describer.clear(seen)
+        decision = await self._decide(seen)
+        outcome = with_decision(outcome, decision, seen)
         if decision.revision is None or decision.model is None:
             return await self._observed(seen, outcome, decision.revision)
-        first = _first(seen, outcome, decision.revision, self.reporter.known(seen))
-        desired = [
-            *self._policies(seen, decision.model),
-            *_desired(seen, decision.revision, decision.model, first),
-        ]
+        first = first_replicas(seen, outcome, decision.revision, self.reporter.known(seen))
+        desired = desired_objects(seen, decision.revision, decision.model, first, self.peers)
         if outcome.paused:
-            outcome = replace(outcome, rollout=_held_back(seen, desired) or outcome.rollout)
+            outcome = replace(outcome, rollout=held_back(seen, desired) or outcome.rollout)
             return await self._observed(seen, outcome, decision.revision)
-        if _is_news(seen, outcome):
+        if is_news(seen, outcome, self.reporter.known(seen)):
             await self._report(seen, outcome)
-        made = await self.writer.decide(seen, decision)
+        made = await self.writer.decide(seen, decision, self.now())
         if made is not None:
             self.checked.add(made)
         done = await self._carry_out(seen, desired, decision.model)
         if done.begun:
             return None
         seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
-        outcome = await self._observed(seen, _with_done(outcome, done), decision.revision)
+        outcome = await self._observed(seen, with_done(outcome, done), decision.revision)
+        if not done.changed and await self._give_up(seen, outcome, decision.revision):
+            return None
         finished = not done.changed and done.refused is None and rolled_out(outcome)
         if finished:
-            outcome = replace(outcome, current_revision=outcome.update_revision, rollout=None)
+            self.recovery.forget(seen.key)
+            outcome = replace(outcome, current_revision=decision.revision.name, rollout=None)
         await self.writer.withdraw(seen, desired)
         await self.writer.prune(seen, (outcome.current_revision, outcome.update_revision))
         if finished and first is not None:
@@ -169,12 +173,22 @@ class Reconciler:
             return None
         return outcome
 
-    def _policies(self, seen: Seen, model: ModelDeployment) -> list[Object]:
-        """Return who may connect; before all other children, since pods are open without."""
-        if self.peers is None:
-            return []
-        found = network_policies(model, seen.key.namespace, self.peers)
-        return [owned(it, seen.uid) for it in found]
+    async def _decide(self, seen: Seen) -> Decision:
+        """Return what a model is to be; where that is written, no pod need tell of its source."""
+        decision = await self.decider.decide(seen, serves=is_serving(self.reporter.known(seen)))
+        if decision.refused is None and decision.new is None:
+            await self.decider.describer.clear(seen)
+        return decision
+
+    async def _give_up(self, seen: Seen, outcome: Outcome, revision: Revision) -> bool:
+        """Write on a revision that its rollout is given up, where it is; return whether."""
+        cause = given_up(outcome, self.reporter.known(seen), self.now())
+        if not cause:
+            return False
+        deadline, former = progress_deadline(seen.model["spec"]), outcome.current_revision
+        failure = Failure(outcome.generation, deadline, sentence(cause), former)
+        await self.writer.give_up(seen, revision, failure)
+        return True
 
     async def _carry_out(
         self, seen: Seen, desired: list[Object], model: ModelDeployment
@@ -193,16 +207,17 @@ class Reconciler:
             outcome,
             observed=True,
             kuberay=RAY_SERVICES in self.kinds(),
-            ray_service=_standing(seen),
+            ray_service=standing_service(seen),
             ray_clusters=seen.ray_clusters,
             pods=seen.pods,
         )
         if revision is None:
             return outcome
-        engines = await self.observer.engines(seen, revision)
-        outcome = replace(outcome, engines=engines, probe=self.observer.probes.last(seen.key))
+        engines, said = await self.observer.look(seen, revision)
+        probe, retry = self.observer.probes.last(seen.key), self.recovery.retry(seen.key, outcome)
+        outcome = replace(outcome, engines=engines, submission=said, probe=probe, retry=retry)
         if needs_probe(outcome) and not outcome.deleting:
-            self.observer.probe(seen, engines.running if engines else frozenset())
+            self.observer.probe(seen, revision, engines.running if engines else frozenset())
         return outcome
 
     async def _report(self, seen: Seen, outcome: Outcome) -> float | None:
@@ -227,6 +242,7 @@ class Reconciler:
         self.decider.describer.forget(key)
         self.reporter.forget(key)
         self.observer.forget(key)
+        self.recovery.forget(key)
         self.writer.secrets.forget(key)
         try:
             return Next(await self._free(key))
@@ -243,148 +259,19 @@ class Reconciler:
         return _soonest(*waits)
 
 
-def _standing(seen: Seen) -> RayServiceState | None:
-    """Return the RayService with the clusters that are there, whatever its status says."""
-    there = {it.name for it in seen.ray_clusters if not it.deleting}
-    return seen.ray_service.standing(there) if seen.ray_service else None
-
-
-def _beginning(seen: Seen, known: Mapping[str, Any]) -> Outcome:
-    """Return what is known before anything is looked at."""
-    metadata, spec = seen.model["metadata"], seen.model["spec"]
-    annotations = metadata.get("annotations") or {}
-    return Outcome(
-        name=seen.key.name,
-        generation=metadata.get("generation", 0),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        suspended=spec.get("suspend") is True,
-        paused=annotations.get(PAUSED_ANNOTATION) == "true",
-        assessed=False,
-        observed=False,
-        current_revision=str(known.get("currentRevision") or ""),
-        update_revision=str(known.get("updateRevision") or ""),
-        addresses=(("openai", endpoint_url(seen.key.name, seen.key.namespace)),),
-    )
-
-
-def _with_decision(outcome: Outcome, decision: Decision, seen: Seen) -> Outcome:
-    """Add what was decided."""
-    model, revision = decision.model, decision.revision
-    outcome = replace(
-        outcome, assessed=True, refusal=decision.refused, look_again=decision.look_again
-    )
-    if model is not None:
-        numbers = numbers_of(model.spec)
-        outcome = replace(
-            outcome,
-            replicas=Replicas(numbers.least, numbers.most),
-            progress_deadline=_deadline(model),
-        )
-    if revision is None:
-        return replace(outcome, current_revision="", update_revision="")
-    current = seen.revision(outcome.current_revision)
-    return replace(
-        outcome,
-        plan=revision.frozen.plan,
-        current_revision=current.name if current else "",
-        update_revision=revision.name,
-        rollout=_rollout(seen, current, revision),
-    )
-
-
-def _rollout(seen: Seen, current: Revision | None, wanted: Revision) -> Rollout | None:
-    """Return what it means to come from the revision that serves to the one that is wanted."""
-    if current is None or current.name == wanted.name:
-        return None
-    found = change(wanted.ray_service, current.ray_service, exact=True)
-    return Rollout(found.kind, found.reasons, started=seen.born.get(wanted.name))
-
-
-def _held_back(seen: Seen, desired: list[Object]) -> Rollout | None:
-    """Return what is not applied while the model is paused."""
-    service = _ray_service(desired)
-    live = seen.children.get(("RayService", service["metadata"]["name"]))
-    found = change(service, live) if live is not None else None
-    if found is None or found.kind == "Nothing":
-        return None
-    return Rollout(found.kind, found.reasons)
-
-
-def _with_done(outcome: Outcome, done: CarriedOut) -> Outcome:
-    rollout = outcome.rollout
-    if done.waits_for:
-        rollout = replace(rollout or Rollout("NewCluster"), waits_for=done.waits_for)
-    return replace(outcome, child_refusal=done.refused, rollout=rollout)
-
-
-def _is_news(seen: Seen, outcome: Outcome) -> bool:
-    """Tell whether a costly change is about to begin that the status does not speak of yet."""
-    if outcome.rollout is None or outcome.rollout.kind not in _COSTLY:
-        return False
-    return bool(seen.status.get("updateRevision") != outcome.update_revision)
-
-
-def _first(
-    seen: Seen, outcome: Outcome, revision: Revision, known: Mapping[str, Any]
-) -> int | None:
-    """Return the replicas that a cluster begins with which is to take over from another one.
-
-    As many as are wanted there when the rollout begins; what was written for it then stands. None
-    where no cluster is to take over.
-    """
-    rollout, service = outcome.rollout, seen.ray_service
-    upgrading = service is not None and service.upgrading
-    if not upgrading and (rollout is None or rollout.kind != "NewCluster"):
-        return None
-    live = seen.children.get((RAY_SERVICES.kind, seen.key.name))
-    if live is not None and _revision_of(live) == revision.name:
-        return first_of(live, revision.frozen.plan["candidate"])
-    return count(known.get("desiredReplicas"))
-
-
-def _desired(
-    seen: Seen, revision: Revision, model: ModelDeployment, first: int | None
-) -> list[Object]:
-    active = seen.ray_service.active if seen.ray_service else None
-    return objects_of(
-        revision.frozen,
-        numbers_of(model.spec, first),
-        owner_uid=seen.uid,
-        ray_cluster=active.name if active else None,
-        revision=revision.name,
-    )
-
-
-def _revision_of(child: Mapping[str, Any]) -> str:
-    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
-
-
-def _ray_service(objects: list[Object]) -> Object:
-    return next(it for it in objects if it["kind"] == RAY_SERVICES.kind)
-
-
-def _serves(status: Mapping[str, Any]) -> bool:
-    conditions = status.get("conditions") or []
-    return any(it.get("type") == "Serving" and it.get("status") == "True" for it in conditions)
-
-
-def _deadline(model: ModelDeployment) -> timedelta:
-    rollout = model.spec.rollout
-    if rollout is None or rollout.progress_deadline is None:
-        return DEFAULT_PROGRESS_DEADLINE
-    return timedelta(seconds=duration_seconds(rollout.progress_deadline))
-
-
 def _knows(error: KubeError, outcome: Outcome) -> bool:
     return outcome.kuberay and not isinstance(error, KindMissing)
 
 
 def _look_again(outcome: Outcome) -> float | None:
-    """Return when to look for what no watch tells of: engines, and deadlines that pass."""
+    """Return when to look for what no watch tells of: engines, rollouts, deadlines that pass."""
     service = outcome.ray_service
     if outcome.child_refusal is not None:
         return _IN_THE_WAY_S
-    if any(pod.waits_for_volumes for pod in outcome.pods):
+    whole = outcome.progress_deadline.total_seconds() + 1
+    if outcome.has_way_back:
+        return min(_ENGINES_S, whole)
+    if outcome.lacks is not None or any(pod.waits_for_volumes for pod in outcome.pods):
         return _IN_THE_WAY_S
     if service is not None and service.active is not None and outcome.refusal is None:
         engines = outcome.engines
@@ -392,7 +279,7 @@ def _look_again(outcome: Outcome) -> float | None:
         if engines is None or len(engines.running) < wanted:
             return _ENGINES_S
     if outcome.rollout is not None or service is None or not service.ready:
-        return outcome.progress_deadline.total_seconds() + 1
+        return whole
     return None
 
 

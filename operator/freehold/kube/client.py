@@ -193,12 +193,17 @@ class KubeClient:
         return await self._call("patch", resource, path, query, body, APPLY, "/status")
 
     async def patch_json(
-        self, resource: Resource, namespace: str | None, name: str, operations: list[Object]
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: list[Object],
+        subresource: str = "",
     ) -> Object:
         """Carry out a JSON patch; a ``test`` in it that does not hold is ``Invalid``."""
-        path = resource.path(namespace, name)
+        path, part = resource.path(namespace, name, subresource), subresource and f"/{subresource}"
         query = _writer(FIELD_MANAGER)
-        return await self._call("patch", resource, path, query, operations, JSON_PATCH)
+        return await self._call("patch", resource, path, query, operations, JSON_PATCH, part)
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, uid: str) -> None:
         """Delete the very object with that uid; its children follow in the background."""

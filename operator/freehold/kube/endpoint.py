@@ -14,6 +14,8 @@ import aiohttp
 _ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 # Ray's dashboard answers at once or is not there yet; a pass waits for it.
 _DETAILS_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=2)
+# Where its Serve has ended, Ray starts it first.
+_DECLARE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 _TOLD = 300
 
 
@@ -67,14 +69,37 @@ class ModelEndpoints:
             namespace: Its namespace.
             token: Ray's token.
         """
-        url = f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
-        asking = self._session.get(url, headers=_bearer(token), timeout=_DETAILS_TIMEOUT)
+        url, headers = _applications(head, namespace), _bearer(token)
+        asking = self._session.get(url, headers=headers, timeout=_DETAILS_TIMEOUT)
         try:
             async with asking as answer:
                 found = await answer.json() if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+    async def declare(
+        self, head: str, namespace: str, token: str, config: Mapping[str, Any]
+    ) -> bool:
+        """Give Serve a config, as KubeRay does; return whether it was taken.
+
+        Args:
+            head: Name of the head's Service.
+            namespace: Its namespace.
+            token: Ray's token.
+            config: The Serve config; applications that it does not list end.
+        """
+        url, headers = _applications(head, namespace), _bearer(token)
+        asking = self._session.put(url, json=config, headers=headers, timeout=_DECLARE_TIMEOUT)
+        try:
+            async with asking as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+def _applications(head: str, namespace: str) -> str:
+    return f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
 
 
 def _bearer(key: str) -> dict[str, str]:

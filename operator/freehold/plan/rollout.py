@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from freehold.plan.canonical import canonical, canonical_json
+from freehold.plan.failure import Failure
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Question, make_plan
 
@@ -51,11 +52,13 @@ class Decided:
         name: Name of the revision.
         parts: The spec's parts at that time.
         candidate: The candidate that was chosen.
+        failure: That its rollout was given up; None where it was not.
     """
 
     name: str
     parts: SpecParts
     candidate: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,22 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """The spec is again what an earlier revision was made from: that one is the newest again."""
+    """The spec asks for a revision again: that one is the newest again, and is tried again."""
 
     revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoBack:
+    """The rollout of the newest revision was given up: the last one that served stands.
+
+    Attributes:
+        revision: The one that stands.
+        failed: The one that the spec asks for.
+    """
+
+    revision: str
+    failed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class RollOut:
     prefer: str | None = None
 
 
-Decision = Keep | Return | Rescale | RollOut
+Decision = Keep | Return | GoBack | Rescale | RollOut
 
 
 def spec_parts(spec: Mapping[str, Any]) -> SpecParts:
@@ -106,8 +122,17 @@ def spec_parts(spec: Mapping[str, Any]) -> SpecParts:
     return SpecParts(rollout, scaling)
 
 
+def progress_deadline(spec: Mapping[str, Any]) -> str:
+    """Return ``spec.rollout.progressDeadline`` as it is written; "" where it is not."""
+    return str((spec.get("rollout") or {}).get("progressDeadline") or "")
+
+
 def decide(
-    spec: SpecParts, revisions: Sequence[Decided], *, hardware_gone: bool = False
+    spec: SpecParts,
+    revisions: Sequence[Decided],
+    *,
+    hardware_gone: bool = False,
+    deadline: str = "",
 ) -> Decision:
     """Return what the spec asks for.
 
@@ -115,19 +140,25 @@ def decide(
     Deployment gets its old ReplicaSet: its cluster may still stand, and rendered anew by another
     release it would be a third one.
 
+    One whose rollout was given up is not tried again while the spec goes on asking for it, whatever
+    counts are changed meanwhile: whoever scales a model by load would have it tried with every
+    step. It is where the spec has asked for another one in between, or for another deadline.
+
     Args:
         spec: The present spec.
         revisions: The model's revisions, oldest first.
         hardware_gone: Whether the newest revision does not serve and the cluster neither has nor
             can make nodes for its candidate, so that the choice may be made again.
+        deadline: ``spec.rollout.progressDeadline`` as it is written; "" where it is not.
     """
     if not revisions or hardware_gone:
         return RollOut()
     newest = revisions[-1]
     same = [it for it in reversed(revisions) if _equal(it.parts.rollout, spec.rollout)]
     if newest in same:
-        unscaled = _equal(newest.parts.scaling, spec.scaling)
-        return Keep(newest.name) if unscaled else Rescale(newest.name)
+        if not _equal(newest.parts.scaling, spec.scaling):
+            return Rescale(newest.name)
+        return _again(newest, revisions, deadline)
     for revision in same:
         if _equal(revision.parts.scaling, spec.scaling):
             return Return(revision.name)
@@ -136,6 +167,29 @@ def decide(
     changed = changed_fields(newest.parts.rollout, spec.rollout)
     hardware = any(_is_below(field, "spec.hardware") for field in changed)
     return RollOut(changed, None if hardware else newest.candidate)
+
+
+def _again(newest: Decided, revisions: Sequence[Decided], deadline: str) -> Decision:
+    """Return what becomes of the newest revision while the spec goes on asking for it."""
+    failure = newest.failure
+    if failure is None:
+        return Keep(newest.name)
+    names = {it.name for it in revisions}
+    if failure.deadline != deadline or failure.back_to not in names - {newest.name}:
+        return Return(newest.name)
+    return GoBack(failure.back_to, newest.name)
+
+
+def standing(revisions: Sequence[Decided]) -> str:
+    """Return the revision whose objects stand while nothing is decided; "" without any.
+
+    Args:
+        revisions: The model's revisions, oldest first.
+    """
+    if not revisions:
+        return ""
+    failure, names = revisions[-1].failure, [it.name for it in revisions]
+    return failure.back_to if failure and failure.back_to in names else names[-1]
 
 
 def changed_fields(old: Any, new: Any) -> tuple[str, ...]:

@@ -27,8 +27,15 @@ from typing import Any
 
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import API_VERSION, MODEL_LABEL, REVISION_ANNOTATION, child_labels
+from freehold.api.names import (
+    API_VERSION,
+    FAILED_ANNOTATION,
+    MODEL_LABEL,
+    REVISION_ANNOTATION,
+    child_labels,
+)
 from freehold.plan.canonical import digest
+from freehold.plan.failure import Failure, read_failure
 from freehold.plan.plan import Plan
 from freehold.plan.rollout import Decided, SpecParts
 from freehold.render.endpoint_service import leading_to
@@ -83,22 +90,31 @@ class Revision:
         model: The ModelDeployment's name.
         number: Its place in the history; the highest is the newest.
         frozen: What it holds.
+        failure: That its rollout was given up; None where it was not.
     """
 
     name: str
     model: str
     number: int
     frozen: Frozen
+    failure: Failure | None = None
 
     @property
     def decided(self) -> Decided:
         """Return what a decision about the next revision needs to know of this one."""
-        return Decided(self.name, self.frozen.parts, self.frozen.plan["candidate"])
+        candidate = self.frozen.plan["candidate"]
+        return Decided(self.name, self.frozen.parts, candidate, self.failure)
 
     @property
     def config_map(self) -> str:
         """Return the name of the ConfigMap with the code inside Ray; others may share it."""
         return str(self._object("ConfigMap")["metadata"]["name"])
+
+    @property
+    def served_name(self) -> str:
+        """Return the name under which it serves the model."""
+        model = self.frozen.parts.rollout["model"]
+        return str(model.get("servedName") or self.model)
 
     @property
     def ray_service(self) -> Mapping[str, Any]:
@@ -272,7 +288,8 @@ def read_revision(raw: Mapping[str, Any], *, checked: bool = False) -> Revision 
     number = raw.get("revision")
     if not isinstance(number, int):
         return _unreadable(name, "revision", repr(number), "a whole number")
-    return Revision(name, model, number, _frozen(data))
+    told = _mapping(metadata.get("annotations")).get(FAILED_ANNOTATION)
+    return Revision(name, model, number, _frozen(data), read_failure(told))
 
 
 def _data(frozen: Frozen) -> dict[str, Any]:

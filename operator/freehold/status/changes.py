@@ -101,6 +101,8 @@ def _of_ready(before: Past, after: Past) -> Iterator[EventToPost]:
     ready = after.of(api.READY)
     if ready is None or not _is_new(before, after, api.READY):
         return
+    if ready.status == "False" and before.had(api.STALLED, ready.reason):
+        return  # Stalled has told it
     kind: Literal["Normal", "Warning"] = "Warning" if _warns(before, ready) else "Normal"
     yield EventToPost(kind, ready.reason, sentence(ready.message))
 

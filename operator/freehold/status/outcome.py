@@ -56,6 +56,60 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledBack:
+    """That a rollout was given up, and what stands instead.
+
+    Attributes:
+        failed: The revision that the spec asks for.
+        to: The one that had served last.
+        cause: Why, in a sentence.
+    """
+
+    failed: str
+    to: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What Serve itself says of the application on the cluster that is given the Serve config.
+
+    KubeRay's status speaks of the application as it was before the config was handed over, for a
+    while after it was.
+
+    Attributes:
+        cluster: The RayCluster: the one that is to take over, or that serves.
+        status: Serve's word, such as RUNNING.
+        taken: Whether Serve has the very application that the RayService now declares.
+        words: What it says beside the word.
+    """
+
+    cluster: str
+    status: str
+    taken: bool
+    words: str = ""
+
+    def is_of(self, cluster: str, status: str) -> bool:
+        """Return whether Serve says this of the present application on a cluster."""
+        return self.taken and (self.cluster, self.status) == (cluster, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """That an application on which Serve gave up is handed over again and again.
+
+    Attributes:
+        cluster: The RayCluster.
+        words: What Serve said of it last.
+        tries: How often it was handed over again.
+    """
+
+    cluster: str
+    words: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Engines:
     """What Serve tells of the replicas of the model's server, on the cluster that serves.
 
@@ -130,14 +184,19 @@ class Outcome:
         current_revision: The revision that serves; "" while none has.
         update_revision: The revision that is wanted; "" while there is none.
         rollout: The change that is under way or held back; None when all is as wanted.
+        rolled_back: That the rollout of the revision that is wanted was given up; None where not.
         observed: Whether the cluster was looked at: the fields below say what is there.
         kuberay: Whether the cluster knows RayService.
         child_refusal: ChildNotOurs, ChildRefused or APIKeysMissing; None when children could be
             written.
+        lacks: APIKeysMissing where the children are there all the same, and pods may wait for it;
+            None otherwise.
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.
         engines: What Serve tells of replicas; None while it does not answer or was not asked.
+        submission: What Serve says of what it was given; None while it does not answer.
+        retry: That Serve is given again what it gave up; None where not.
         probe: The last one-token request; None when none has come back.
         error: What ended the pass early; None when it came to its end.
         progress_deadline: ``spec.rollout.progressDeadline``.
@@ -158,13 +217,17 @@ class Outcome:
     current_revision: str = ""
     update_revision: str = ""
     rollout: Rollout | None = None
+    rolled_back: RolledBack | None = None
     observed: bool = True
     kuberay: bool = True
     child_refusal: Finding | None = None
+    lacks: Finding | None = None
     ray_service: RayServiceState | None = None
     ray_clusters: tuple[RayClusterState, ...] = ()
     pods: tuple[PodState, ...] = ()
     engines: Engines | None = None
+    submission: Submission | None = None
+    retry: Retry | None = None
     probe: Probe | None = None
     error: PassError | None = None
     progress_deadline: timedelta = DEFAULT_PROGRESS_DEADLINE
@@ -182,6 +245,15 @@ class Outcome:
         service = self.ray_service
         found = (service.active or service.pending) if service else None
         return found.name if found else ""
+
+    @property
+    def has_way_back(self) -> bool:
+        """Return whether a rollout is under way that could be given up for what served before."""
+        held = self.deleting or self.suspended or self.paused or self.error is not None
+        unplaced = self.refusal or self.child_refusal or self.rolled_back
+        if self.rollout is None or held or unplaced or not (self.observed and self.kuberay):
+            return False
+        return self.current_revision not in ("", self.update_revision)
 
     def pods_of(self, cluster: str) -> tuple[PodState, ...]:
         """Return the pods of a RayCluster that are to stay."""

@@ -40,7 +40,7 @@ def _kuberay_is_missing(outcome: Outcome, _past: Past) -> Finding | None:
 
 
 def _child_is_refused(outcome: Outcome, _past: Past) -> Finding | None:
-    return outcome.child_refusal
+    return outcome.child_refusal or outcome.lacks
 
 
 def _nothing_is_planned(outcome: Outcome, _past: Past) -> Finding | None:

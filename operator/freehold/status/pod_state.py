@@ -63,6 +63,7 @@ class PodState:
         group: Its worker group; "headgroup" for a head.
         replica: Index of its replica in the group; "" where KubeRay gives none.
         node: The node it is on; "" while it is not scheduled.
+        address: Its IP; "" while it has none.
         ready: Whether it is Ready. Workers without a Serve proxy are not, and run all the same.
         running: Whether every container of it runs.
         unschedulable: The scheduler's words where it finds no node; "" otherwise.
@@ -78,6 +79,7 @@ class PodState:
     group: str
     replica: str
     node: str
+    address: str
     ready: bool
     running: bool
     unschedulable: str
@@ -108,6 +110,7 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
         group=text(labels.get("ray.io/group")),
         replica=text(labels.get("ray.io/worker-group-replica-index")),
         node=text(mapping(raw, "spec").get("nodeName")),
+        address=text(status.get("podIP")),
         ready=is_true(said, "Ready"),
         running=status.get("phase") == "Running" and _all_run(main),
         unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",

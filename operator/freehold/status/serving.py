@@ -6,6 +6,8 @@ pass: an engine may be dead behind both. So a request of one token has the last 
 
 from __future__ import annotations
 
+import re
+
 from freehold.api import conditions as api
 from freehold.api.conditions import REASONS
 from freehold.api.faults import counted
@@ -14,8 +16,9 @@ from freehold.status.message import agreeing, full_stop, words_of
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.placed import placed
+from freehold.status.placement import starting, trouble_of
 from freehold.status.planned import is_planned
-from freehold.status.ray_service_state import ServedCluster
+from freehold.status.ray_service_state import RUNNING, RayServiceState, ServedCluster
 
 # What keeps a changed spec from being placed while what the former one asked for goes on.
 _TOUCHES_NO_POD = (
@@ -26,6 +29,8 @@ _TOUCHES_NO_POD = (
     api.API_KEYS_MISSING,
     api.RAY_SERVICE_INVALID,
 )
+# As in "ray::ServeReplica:chat:Server.initialize_and_get_metadata() (pid=7, ip=10.0.0.3, ...)".
+_ADDRESS = re.compile(r"\bip=([0-9A-Fa-f.:]+)")
 
 
 def serving(outcome: Outcome, past: Past) -> Finding | None:
@@ -45,8 +50,17 @@ def rolled_out(outcome: Outcome) -> bool:
         return False
     if outcome.replicas.maximum == 0:
         return True
-    settled = service.active is not None and service.active.running and not service.upgrading
-    return settled and (_rests_at_zero(outcome) or _has_answered(outcome))
+    if service.active is None or not service.active.running or service.upgrading:
+        return False
+    if not _serve_says_so(outcome, service.active):
+        return False
+    return _rests_at_zero(outcome) or _has_answered(outcome)
+
+
+def _serve_says_so(outcome: Outcome, active: ServedCluster) -> bool:
+    """Return whether Serve itself runs the present application; where it never answers, let it."""
+    said = outcome.submission
+    return said.is_of(active.name, RUNNING) if said is not None else outcome.engines is None
 
 
 def needs_probe(outcome: Outcome) -> bool:
@@ -68,11 +82,29 @@ def needs_probe(outcome: Outcome) -> bool:
 
 
 def trouble_of_rollout(outcome: Outcome) -> Finding | None:
-    """Return what Serve says against a cluster that is to take over, None where nothing."""
+    """Return what keeps a rollout from going on beside what serves; None where nothing does."""
     service = outcome.ray_service
-    if service is None or service.active is None or service.pending is None:
+    if service is None or service.active is None:
         return None
-    return _failure(service.pending)
+    if service.pending is not None:
+        return _failure(outcome, service.pending) or trouble_of(
+            outcome.pods_of(service.pending.name)
+        )
+    return _failure(outcome, service.active) if outcome.rollout is not None else None
+
+
+def still_to_come(outcome: Outcome) -> str:
+    """Return in a sentence what a rollout without any trouble waits for; "" for nothing known."""
+    service = outcome.ray_service
+    if service is None:
+        return ""
+    if not service.observed:
+        return _not_acted_on(service)
+    cluster = service.pending or service.active
+    if cluster is None or cluster.running:
+        return ""
+    pods = starting(outcome, cluster.name)
+    return pods.message if pods is not None else _deploying(cluster)
 
 
 def _suspended(outcome: Outcome, _past: Past) -> Finding | None:
@@ -93,23 +125,46 @@ def _nothing_is_wanted(outcome: Outcome, _past: Past) -> Finding | None:
     return Finding(api.SCALED_TO_ZERO, "No replica is wanted, and no request changes that.")
 
 
-def _serve_gave_up(outcome: Outcome, _past: Past) -> Finding | None:
+def _serve_gave_up(outcome: Outcome, past: Past) -> Finding | None:
     service = outcome.ray_service
     cluster = (service.active or service.pending) if service else None
-    found = _failure(cluster) if cluster else None
+    found = _failure(outcome, cluster) if cluster else None
     if found is None or not outcome.running:
         return found
-    others = f"{counted(outcome.running, 'replica')} of before still run."
+    run = agreeing(outcome.running, "runs", "run")
+    others = f"{counted(outcome.running, 'replica')} of before still {run}."
+    changing = outcome.rollout is not None or outcome.rolled_back is not None
+    if changing and past.was(api.SERVING) and not _is_unanswered(outcome):
+        # Serve keeps what runs when it cannot deploy a change (Ray 2.60)
+        return Finding(api.ANSWERS, others)
     return Finding(found.reason, f"{found.message} {others}")
 
 
-def _failure(cluster: ServedCluster) -> Finding | None:
+def _failure(outcome: Outcome, cluster: ServedCluster) -> Finding | None:
     failed = next((item for item in cluster.applications if item.failed), None)
-    if failed is None:
+    if failed is not None:
+        return _gave_up(outcome, cluster, failed.name, failed.words)
+    retry = outcome.retry
+    if retry is None or retry.cluster != cluster.name or cluster.running:
         return None
-    said = full_stop(words_of(failed.words))
-    message = f"Serve could not deploy {failed.name} on cluster {cluster.name}: {said}"
+    # to those who watch it has failed until it runs, or each try would be news
+    return _gave_up(outcome, cluster, outcome.name, retry.words)
+
+
+def _gave_up(outcome: Outcome, cluster: ServedCluster, name: str, words: str) -> Finding:
+    said = full_stop(words_of(words))
+    where = f"on cluster {cluster.name}{_in_pod(outcome, cluster, words)}"
+    message = f"Serve could not deploy {name} {where}: {said}"
+    if outcome.retry is not None and outcome.retry.cluster == cluster.name:
+        message += f" Given to Serve again {counted(outcome.retry.tries, 'time')}."
     return Finding(api.DEPLOY_FAILED, message)
+
+
+def _in_pod(outcome: Outcome, cluster: ServedCluster, words: str) -> str:
+    """Return in which pod it was, by the address that Ray puts into a remote traceback."""
+    addresses = _ADDRESS.findall(words)
+    pods = [it for it in outcome.pods_of(cluster.name) if it.address and it.address in addresses]
+    return f" (pod {pods[-1].name})" if pods else ""
 
 
 def _former_cluster_answers(outcome: Outcome, past: Past) -> Finding | None:
@@ -152,8 +207,11 @@ def _kuberay_has_not_acted(outcome: Outcome, past: Past) -> Finding | None:
     service = outcome.ray_service
     if service is None or service.observed or past.was(api.SERVING):
         return None
-    message = f"KubeRay has not acted on generation {service.generation} of {service.name} yet."
-    return Finding(api.AWAITING_KUBERAY, message)
+    return Finding(api.AWAITING_KUBERAY, _not_acted_on(service))
+
+
+def _not_acted_on(service: RayServiceState) -> str:
+    return f"KubeRay has not acted on generation {service.generation} of {service.name} yet."
 
 
 def _serve_is_deploying(outcome: Outcome, past: Past) -> Finding | None:

@@ -7,27 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from freehold.api import conditions as api
-from freehold.api.conditions import REASONS, ConditionType
+from freehold.api.conditions import ConditionType
 from freehold.api.names import MODEL_LABEL
 from freehold.api.status import MOST_ITEMS
+from freehold.status.all_facts import Facts, all_facts, new_facts
 from freehold.status.message import full_stop, sentence
-from freehold.status.outcome import Finding, Outcome
+from freehold.status.outcome import Outcome
 from freehold.status.past import Past, read_past
-from freehold.status.placed import placed
-from freehold.status.planned import planned
 from freehold.status.pod_state import WORKER
 from freehold.status.raw import count, items, mapping, text, timestamp
-from freehold.status.scaled import desired_replicas, scaled
-from freehold.status.serving import serving
-from freehold.status.verdict import Facts, Summary, Verdict, verdict
-
-_FACTS = {
-    api.PLANNED: planned,
-    api.PLACED: placed,
-    api.SERVING: serving,
-    api.SCALED: scaled,
-}
-_UNKNOWN = Finding(api.PENDING, "It could not be looked at yet.")
+from freehold.status.scaled import desired_replicas
+from freehold.status.verdict import Summary, Verdict, verdict
 
 
 def summarize(outcome: Outcome, old_status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -42,8 +32,8 @@ def summarize(outcome: Outcome, old_status: Mapping[str, Any], now: datetime) ->
         now: The present, with its time zone.
     """
     past = read_past(old_status)
-    new = {kind: check(outcome, past) for kind, check in _FACTS.items()}
-    facts = {kind: found or _kept(past, kind) for kind, found in new.items()}
+    new = new_facts(outcome, past)
+    facts = all_facts(new, past)
     judged = verdict(outcome, facts, past, now)
     stale = {kind for kind, found in new.items() if found is None and past.of(kind) is not None}
     summaries = _summaries(judged, facts)
@@ -59,15 +49,6 @@ def summarize(outcome: Outcome, old_status: Mapping[str, Any], now: datetime) ->
         **dict(_counted(outcome, past, serves)),
         **dict(_told(outcome, past, serves)),
     }
-
-
-def _kept(past: Past, kind: ConditionType) -> Finding:
-    """Return the former finding of a fact, as far as its reason is one of ours."""
-    former = past.of(kind)
-    reason = REASONS.get(former.reason) if former else None
-    if former is None or reason is None or reason.status != former.status:
-        return _UNKNOWN
-    return Finding(reason, former.message)
 
 
 def _summaries(judged: Verdict, facts: Facts) -> dict[ConditionType, Summary]:

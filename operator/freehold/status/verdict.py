@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from freehold.api import conditions as api
-from freehold.api.conditions import ConditionType, Reason
+from freehold.api.conditions import Reason
+from freehold.status.all_facts import Facts, root_cause
 from freehold.status.message import full_stop
 from freehold.status.outcome import Finding, Outcome, Rollout
+from freehold.status.overdue import is_overdue, not_done
 from freehold.status.past import Past
-from freehold.status.placement import trouble_of
 from freehold.status.raw import timestamp
 from freehold.status.serving import trouble_of_rollout
-
-Facts = Mapping[ConditionType, Finding]
 
 _KINDS: Mapping[str, Reason] = {
     "InPlace": api.UPDATING_IN_PLACE,
@@ -66,21 +65,35 @@ def verdict(outcome: Outcome, facts: Facts, past: Past, now: datetime) -> Verdic
     cause = root_cause(facts)
     if outcome.suspended and outcome.observed and _hides_nothing(cause):
         return _suspended(outcome)
-    trouble = _trouble_of_rollout(outcome)
+    given_up = _rolled_back(outcome, past)
+    if given_up is not None:
+        return _stalled(cause or given_up, given_up)
+    trouble = trouble_of_rollout(outcome)
     blocked = next((it for it in (cause, trouble) if it is not None and it.reason.stalls), None)
-    if blocked is not None:
+    if blocked is not None and not _may_pass(outcome, blocked):
         return _stalled(blocked, blocked)
     if outcome.paused:
         return _paused(outcome, facts, cause)
-    if _is_overdue(outcome, cause, trouble, past, now):
-        return _overdue(outcome, cause, trouble)
+    if is_overdue(outcome, cause, trouble, past, now):
+        late = not_done(outcome, cause, trouble)
+        return _stalled(late.finding, Finding(api.PROGRESS_DEADLINE_EXCEEDED, late.message))
     return _progressing(outcome, facts, cause, trouble)
 
 
-def root_cause(facts: Facts) -> Finding | None:
-    """Return the first fact that fails of those that Ready needs; None when all hold."""
-    found = (facts[kind] for kind in api.NEEDED_FOR_READY)
-    return next((item for item in found if not item.reason.holds), None)
+def _may_pass(outcome: Outcome, blocked: Finding) -> bool:
+    """Return whether what blocks a rollout is waited for until the rollout is given up."""
+    return blocked.reason in (api.DEPLOY_FAILED, api.API_KEYS_MISSING) and outcome.has_way_back
+
+
+def _rolled_back(outcome: Outcome, past: Past) -> Finding | None:
+    """Return that the rollout was given up, also where a pass did not come to know of it."""
+    given_up, former = outcome.rolled_back, past.of(api.STALLED)
+    if given_up is not None:
+        message = f"Revision {given_up.failed} was given up: {full_stop(given_up.cause)}"
+        return Finding(api.ROLLED_BACK, f"{message} Back to revision {given_up.to}.")
+    if not outcome.assessed and former and past.had(api.STALLED, api.ROLLED_BACK.name):
+        return Finding(api.ROLLED_BACK, former.message)
+    return None
 
 
 def _progressing(
@@ -115,15 +128,6 @@ def _rolling_out(outcome: Outcome, hindrance: Finding | None) -> Finding:
     told = " ".join(full_stop(item) for item in outcome.rollout.sentences)
     parts = [told or reason.meaning, f"At present: {hindrance.message}" if hindrance else ""]
     return Finding(reason, " ".join(part for part in parts if part))
-
-
-def _trouble_of_rollout(outcome: Outcome) -> Finding | None:
-    """Return what keeps a cluster that is to take over from doing so; None where nothing does."""
-    service = outcome.ray_service
-    if service is None or service.active is None or service.pending is None:
-        return None
-    pods = outcome.pods_of(service.pending.name)
-    return trouble_of_rollout(outcome) or trouble_of(pods)
 
 
 def _hides_nothing(cause: Finding | None) -> bool:
@@ -162,46 +166,6 @@ def _held_back(rollout: Rollout | None) -> str:
     cost = f", {_COSTS[rollout.kind]}" if rollout.kind in _COSTS else ""
     told = " ".join(full_stop(item) for item in rollout.sentences)
     return f"{message}; a change of the spec waits{cost}{f': {told}' if told else '.'}"
-
-
-def _is_overdue(
-    outcome: Outcome, cause: Finding | None, trouble: Finding | None, past: Past, now: datetime
-) -> bool:
-    """Return whether what is waited for has not come within the progress deadline.
-
-    Once it is late it stays so until something changes: the spec, or what is waited for.
-    """
-    if cause is None and outcome.rollout is None:
-        return False
-    if cause is not None and cause.reason is api.PENDING:
-        return False  # nothing is known: there is nothing to be late
-    stalled = past.of(api.STALLED)
-    if stalled is not None and past.had(api.STALLED, api.PROGRESS_DEADLINE_EXCEEDED.name):
-        same = past.had(api.READY, _late(cause, trouble).reason.name)
-        return same and stalled.observed_generation == outcome.generation
-    began = _began(outcome, cause, past)
-    return began is not None and now >= outcome.deadline(began)
-
-
-def _began(outcome: Outcome, cause: Finding | None, past: Past) -> datetime | None:
-    """Return since when it has been under way, None where that is only now."""
-    if not past.was(api.RECONCILING) or (cause is not None and past.was(api.READY)):
-        return None
-    started = outcome.rollout.started if outcome.rollout else None
-    known = [it for it in (past.since(api.RECONCILING), started) if it is not None]
-    return max(known, default=None)
-
-
-def _late(cause: Finding | None, trouble: Finding | None) -> Finding:
-    message = "The rollout has not come to its end; what served before it goes on."
-    return cause or trouble or Finding(api.PROGRESS_DEADLINE_EXCEEDED, message)
-
-
-def _overdue(outcome: Outcome, cause: Finding | None, trouble: Finding | None) -> Verdict:
-    late = _late(cause, trouble)
-    seconds = int(outcome.progress_deadline.total_seconds())
-    message = f"Not done within spec.rollout.progressDeadline ({seconds} s). {late.message}"
-    return _stalled(late, Finding(api.PROGRESS_DEADLINE_EXCEEDED, message))
 
 
 def _stalled(cause: Finding, why: Finding) -> Verdict:

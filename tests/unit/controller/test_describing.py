@@ -71,7 +71,7 @@ class World:
             model={"metadata": {"uid": "the-uid"}, "spec": {}},
             version=1,
             revisions=(),
-            born={},
+            asked={},
             children={},
             clusters=(),
             ray_service=None,

@@ -106,6 +106,44 @@ def test_only_clusters_yet_to_come_do_as_told(http: httpx.Client, ray: Control) 
     assert statuses() == ["RUNNING", "RUNNING"]
 
 
+def said(http: httpx.Client) -> tuple[str, str]:
+    (found,) = http.get(HEAD).json()["applications"].values()
+    return found["status"], found["message"]
+
+
+def test_what_serve_refuses_is_tried_again_while_what_ran_before_runs_on(
+    http: httpx.Client, ray: Control
+) -> None:
+    http.put(HEAD, json=config())
+    before = ray.model("models", "chat")["clusters"]
+    ray.steer("models", "chat", refuses="/v2", message="ValueError: v2")
+    http.put(HEAD, json=config(route_prefix="/v2"))
+    assert said(http) == ("DEPLOY_FAILED", "ValueError: v2")
+    assert http.get(f"{ENDPOINT}/v1/models").status_code == 200
+    http.put(HEAD, json=config())
+    assert said(http)[0] == "RUNNING"
+    assert ray.model("models", "chat")["clusters"] == before
+    http.put(HEAD, json=config(route_prefix="/v2"))
+    ray.steer("models", "chat")
+    assert said(http)[0] == "DEPLOY_FAILED"
+    http.put(HEAD, json=config(route_prefix="/v2"))
+    assert said(http)[0] == "RUNNING"
+
+
+def test_what_serve_refuses_where_nothing_ran_is_tried_again_after_it_was_taken_away(
+    http: httpx.Client, ray: Control
+) -> None:
+    ray.steer("models", "chat", refuses="build_openai_app")
+    http.put(HEAD, json=config())
+    assert http.get(f"{ENDPOINT}/v1/models").status_code == 404
+    ray.steer("models", "chat")
+    http.put(HEAD, json=config())
+    assert said(http)[0] == "DEPLOY_FAILED"
+    http.put(HEAD, json={"applications": []})
+    http.put(HEAD, json=config())
+    assert said(http)[0] == "RUNNING"
+
+
 def test_a_request_hangs_that_is_to_hang(http: httpx.Client, ray: Control) -> None:
     http.put(HEAD, json=config())
     ray.steer("models", "chat", hangs=True)

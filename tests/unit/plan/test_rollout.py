@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from tests.unit.plan.builders import accelerator, ask, made_up
 
 from freehold.plan.canonical import canonical_json, digest
+from freehold.plan.failure import Failure, failure_text, read_failure
 from freehold.plan.plan import NoPlan, Plan
 from freehold.plan.planner import Option, Question
 from freehold.plan.rollout import (
     Decided,
     Decision,
+    GoBack,
     Keep,
     Rescale,
     Return,
@@ -25,7 +27,9 @@ from freehold.plan.rollout import (
     changed_fields,
     decide,
     plan_preferring,
+    progress_deadline,
     spec_parts,
+    standing,
 )
 
 SPEC: dict[str, Any] = {
@@ -166,6 +170,75 @@ def test_an_edit_taken_back_with_other_scaling_carries_the_objects_over() -> Non
 def test_hardware_that_is_gone_is_chosen_anew_without_an_edit() -> None:
     revisions = [decided("r1", SPEC)]
     assert decide(spec_parts(SPEC), revisions, hardware_gone=True) == RollOut((), None)
+
+
+EDITED = with_fields(serviceAccountName="other")
+FAILED = Failure(2, "", "No node takes a pod.", "r1")
+
+
+def after_failure(new: dict[str, Any], failure: Failure = FAILED) -> Decision:
+    """Return what a spec asks for after r1 has served and the rollout of r2 was given up."""
+    revisions = [decided("r1", SPEC), replace(decided("r2", EDITED), failure=failure)]
+    return decide(spec_parts(new), revisions, deadline=progress_deadline(new))
+
+
+LAID_OVER = {
+    "nothing": {},
+    "another count": {"replicas": 7},
+    "other bounds": {"autoscaling": SCALED},
+    "suspended": {"suspend": True},
+    "who may reach it": {"endpoint": {"allowedNamespaces": {"from": "All"}}},
+}
+
+
+@pytest.mark.parametrize("fields", LAID_OVER.values(), ids=LAID_OVER)
+def test_what_was_given_up_is_not_tried_again_for(fields: dict[str, Any]) -> None:
+    assert after_failure(EDITED | fields) == GoBack("r1", "r2")
+
+
+def test_what_was_given_up_is_tried_again_with_another_deadline() -> None:
+    longer = EDITED | {"rollout": {"progressDeadline": "1h"}}
+    assert after_failure(longer) == Return("r2")
+    assert after_failure(longer, replace(FAILED, deadline="1h")) == GoBack("r1", "r2")
+    assert after_failure(EDITED, replace(FAILED, deadline="1h")) == Return("r2")
+
+
+def test_after_what_was_given_up_any_other_spec_is_tried() -> None:
+    assert after_failure(SPEC) == Return("r1")
+    assert isinstance(after_failure(with_fields(serviceAccountName="third")), RollOut)
+    assert after_failure(EDITED | {"autoscaling": RESCALED["a target"]}) == Rescale("r2")
+
+
+def test_what_was_given_up_is_tried_again_after_another_spec() -> None:
+    """By then the one that was returned to is the newest."""
+    revisions = [replace(decided("r2", EDITED), failure=FAILED), decided("r1", SPEC)]
+    assert decide(spec_parts(EDITED), revisions) == Return("r2")
+
+
+@pytest.mark.parametrize("gone", ["r0", "r2", ""])
+def test_without_what_it_went_back_to_it_is_tried_again(gone: str) -> None:
+    assert after_failure(EDITED, replace(FAILED, back_to=gone)) == Return("r2")
+
+
+def test_what_stands_while_nothing_is_decided() -> None:
+    first, second = decided("r1", SPEC), decided("r2", EDITED)
+    failed = replace(second, failure=FAILED)
+    assert [standing(it) for it in ([], [first], [first, second])] == ["", "r1", "r2"]
+    assert standing([first, failed]) == "r1"
+    assert standing([failed]) == "r2"
+    assert standing([failed, first]) == "r1"
+
+
+def test_a_failure_is_read_as_it_was_written() -> None:
+    assert read_failure(failure_text(FAILED)) == FAILED
+    told = replace(FAILED, cause='ä "quoted"\nline', deadline="30m")
+    assert read_failure(failure_text(told)) == told
+    assert failure_text(told).count("\n") == 0
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "7", "[]", "{}", '{"generation": "x"}', "null"])
+def test_what_is_no_failure_of_ours_is_none(text: str | None) -> None:
+    assert read_failure(text) is None
 
 
 def test_of_two_revisions_of_one_spec_the_newer_stands() -> None:

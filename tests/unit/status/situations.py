@@ -19,7 +19,10 @@ from freehold.status.outcome import (
     PassError,
     Probe,
     Replicas,
+    Retry,
+    RolledBack,
     Rollout,
+    Submission,
 )
 from freehold.status.pod_state import ContainerTrouble, PodState, read_pod
 from freehold.status.raw import ConditionState
@@ -123,6 +126,7 @@ SERVES = Outcome(
     ray_service=service(cluster("chat-old", application())),
     pods=PODS,
     engines=ENGINES,
+    submission=Submission("chat-old", "RUNNING", taken=True),
     probe=ANSWERED,
     addresses=(("openai", "http://chat.models.svc:8000/v1"),),
 )
@@ -178,6 +182,16 @@ SERVED = status_of(SERVES)
 SLEPT = status_of(ASLEEP)
 WAITED = status_of(with_pod(unschedulable="0/3 nodes are available"))
 ROLLED = status_of(rolling("NewCluster"), old=SERVED)
+
+
+GIVEN_UP: dict[str, Any] = {
+    "generation": 2,
+    "current_revision": "chat-1",
+    "update_revision": "chat-2",
+    "rollout": None,
+    "rolled_back": RolledBack("chat-2", "chat-1", "Pod chat-new-worker crashes"),
+}
+BACK = replace(SERVES, **GIVEN_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +281,7 @@ STARTING = [
     ),
     Situation(
         "the Secret with the keys of a model that serves was taken away",
-        replace(SERVES, child_refusal=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
+        replace(SERVES, lacks=Finding(api.API_KEYS_MISSING, "the Secret chat-keys")),
         ("False", api.API_KEYS_MISSING),
         "Failed",
         facts=(api.ANSWERS,),
@@ -349,7 +363,7 @@ STARTING = [
             ),
         ),
         ("False", api.INITIALIZING_TIMEOUT),
-        "Failed",
+        "InProgress",
     ),
     Situation("Serve is deploying", COMING, ("False", api.DEPLOYING), "InProgress"),
     Situation(
@@ -630,17 +644,68 @@ CHANGING = [
     Situation(
         "Serve cannot deploy on the new cluster",
         beside(application("DEPLOY_FAILED", "ValueError: x")),
-        ("False", api.DEPLOY_FAILED),
-        "Failed",
+        ("True", api.ANSWERS),
+        "InProgress",
         old=SERVED,
-        facts=(api.ANSWERS,),
+        why=api.BUILDING_NEW_CLUSTER,
+    ),
+    Situation(
+        "Serve is given again on the new cluster what it could not deploy",
+        replace(beside(application("DEPLOYING")), retry=Retry("chat-new", "ValueError: x", 2)),
+        ("True", api.ANSWERS),
+        "InProgress",
+        old=SERVED,
+        why=api.BUILDING_NEW_CLUSTER,
     ),
     Situation(
         "Serve cannot deploy a change in place",
         BROKEN,
-        ("False", api.DEPLOY_FAILED),
-        "Failed",
+        ("True", api.ANSWERS),
+        "InProgress",
         old=SERVED,
+        why=api.REPLACING_REPLICAS,
+    ),
+    Situation(
+        "Serve cannot deploy a change in place and nothing answers",
+        replace(BROKEN, engines=Engines(1)),
+        ("False", api.DEPLOY_FAILED),
+        "InProgress",
+        old=SERVED,
+        why=api.REPLACING_REPLICAS,
+    ),
+    Situation(
+        "a rollout was given up and the former revision serves",
+        BACK,
+        ("False", api.ROLLED_BACK),
+        "Failed",
+        old=ROLLED,
+        facts=(api.ANSWERS,),
+        why=api.ROLLED_BACK,
+    ),
+    Situation(
+        "a rollout was given up and the former revision comes up again",
+        replace(COMING, **GIVEN_UP),
+        ("False", api.DEPLOYING),
+        "Failed",
+        old=ROLLED,
+        why=api.ROLLED_BACK,
+    ),
+    Situation(
+        "Serve has not heard yet that a change in place was given up",
+        replace(BROKEN, **GIVEN_UP),
+        ("False", api.ROLLED_BACK),
+        "Failed",
+        old=ROLLED,
+        facts=(api.ANSWERS,),
+        why=api.ROLLED_BACK,
+    ),
+    Situation(
+        "a rollout was given up and the API server throttles",
+        replace(Outcome("chat", 2, assessed=False, observed=False), error=PassError("429", LATER)),
+        ("False", api.ROLLED_BACK),
+        "Failed",
+        old=status_of(BACK, old=ROLLED),
+        why=api.ROLLED_BACK,
     ),
     Situation(
         "a change is refused while the former revision serves",
@@ -668,6 +733,20 @@ CHANGING = [
     ),
 ]
 HELD = [
+    Situation(
+        "what was given up is suspended",
+        replace(
+            BACK,
+            suspended=True,
+            pods=(),
+            engines=None,
+            probe=None,
+            ray_service=service(suspend=True, suspended=True),
+        ),
+        ("False", api.SUSPENDED),
+        "InProgress",
+        old=SERVED,
+    ),
     Situation(
         "it is being suspended",
         replace(SERVES, suspended=True),

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from tests.unit.status.situations import (
     ASLEEP,
+    BACK,
     BROKEN,
     COMING,
     ENGINES,
     FRESH,
+    GIVEN_UP,
     LATER,
     NOW,
     ROLLED,
@@ -101,7 +103,36 @@ EVENTS = [
     ),
     ("a rollout begins", SERVED, ROLLED, [("Normal", api.BUILDING_NEW_CLUSTER)]),
     ("a rollout ends", ROLLED, status_of(FINISHED, old=ROLLED), [("Normal", api.ROLLED_OUT)]),
-    ("a rollout fails", ROLLED, status_of(BROKEN, old=ROLLED), [("Warning", api.DEPLOY_FAILED)]),
+    (
+        "nothing answers while a rollout fails",
+        status_of(BROKEN, old=SERVED),
+        status_of(replace(BROKEN, engines=Engines(1)), old=status_of(BROKEN, old=SERVED)),
+        [("Warning", api.DEPLOY_FAILED)],
+    ),
+    (
+        "a rollout is given up",
+        ROLLED,
+        status_of(BACK, old=ROLLED),
+        [("Warning", api.ROLLED_BACK)],
+    ),
+    (
+        "a rollout is given up and the former revision has to come up again",
+        ROLLED,
+        status_of(replace(COMING, **GIVEN_UP), old=ROLLED),
+        [("Warning", api.DEPLOYING), ("Warning", api.ROLLED_BACK)],
+    ),
+    (
+        "the revision that was gone back to serves again",
+        status_of(replace(COMING, **GIVEN_UP), old=ROLLED),
+        status_of(BACK, old=status_of(replace(COMING, **GIVEN_UP), old=ROLLED)),
+        [],
+    ),
+    (
+        "a spec is applied after one that was given up",
+        status_of(BACK, old=ROLLED),
+        status_of(replace(rolling("NewCluster"), generation=3), old=status_of(BACK, old=ROLLED)),
+        [("Normal", api.BUILDING_NEW_CLUSTER), ("Normal", api.ANSWERS)],
+    ),
     (
         "no node for too long",
         WAITED,

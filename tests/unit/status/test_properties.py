@@ -31,9 +31,13 @@ from freehold.status.outcome import (
     PassError,
     Probe,
     Replicas,
+    Retry,
+    RolledBack,
     Rollout,
     ScalingDecision,
+    Submission,
 )
+from freehold.status.overdue import given_up
 from freehold.status.pod_state import ContainerTrouble
 from freehold.status.ray_service_state import (
     DeploymentState,
@@ -118,12 +122,23 @@ OUTCOMES = st.builds(
         started=st.sampled_from([None, NOW, NOW - timedelta(days=1)]),
         waits_for=st.sampled_from(["", "chat-old"]),
     ),
+    rolled_back=st.none() | st.builds(RolledBack, st.just("chat-2"), st.just("chat-1"), TEXT),
     observed=st.booleans(),
     kuberay=st.booleans(),
     child_refusal=st.none() | FINDINGS.filter(lambda it: api.PLACED in it.reason.conditions),
     ray_service=st.none() | SERVICES,
     pods=st.lists(st.sampled_from(ALL_PODS), unique_by=lambda it: it.name).map(tuple),
     engines=st.none() | st.builds(Engines, st.integers(0, 3), IDS),
+    submission=st.none()
+    | st.builds(
+        Submission,
+        cluster=st.sampled_from(["chat-old", "chat-new"]),
+        status=STATUSES,
+        taken=st.booleans(),
+        words=TEXT,
+    ),
+    retry=st.none()
+    | st.builds(Retry, st.sampled_from(["chat-old", "chat-new"]), TEXT, st.integers(1, 9)),
     probe=st.none() | st.builds(Probe, IDS, TEXT),
     error=st.none() | st.builds(PassError, TEXT, st.sampled_from([None, NOW])),
     addresses=st.sampled_from([(), (("openai", "http://chat"),)]),
@@ -153,6 +168,8 @@ def test_along_any_history(passes: list[tuple[Outcome, timedelta]]) -> None:
         assert len(events) <= 5
         assert all(event.reason in REASONS for event in events)
         assert transitions(new, new) == []
+        if given_up(outcome, status, now):
+            assert outcome.has_way_back
         if needs_probe(outcome):
             assert outcome.replicas.maximum > 0
         status = new

@@ -42,6 +42,7 @@ from freehold.status.outcome import (
     Probe,
     Replicas,
     ScalingDecision,
+    Submission,
 )
 from freehold.status.serving import needs_probe, rolled_out
 
@@ -207,7 +208,7 @@ def test_serve_s_traceback_is_told_in_its_last_line() -> None:
     text = 'Traceback (most recent call last):\n  File "x"\nValueError: too long\n'
     failed = service(cluster("chat-old", application("DEPLOY_FAILED", text)))
     message = by_type(status_of(replace(SERVES, ray_service=failed)))[api.READY]["message"]
-    assert message.endswith("ValueError: too long. 1 replica of before still run.")
+    assert message.endswith("ValueError: too long. 1 replica of before still runs.")
 
 
 @pytest.mark.parametrize(
@@ -282,6 +283,22 @@ RUNS = cluster("chat-old", application())
         pytest.param(UNASKED, False, id="it has not answered"),
         pytest.param(FRESH, False, id="there is no RayService"),
         pytest.param(COMING, False, id="its first cluster is pending"),
+        pytest.param(
+            replace(SERVES, submission=None), False, id="Serve does not answer at the moment"
+        ),
+        pytest.param(
+            replace(SERVES, submission=None, engines=None), True, id="Serve has never answered"
+        ),
+        pytest.param(
+            replace(SERVES, submission=Submission("chat-old", "RUNNING", taken=False)),
+            False,
+            id="what runs is the application of before",
+        ),
+        pytest.param(
+            replace(SERVES, submission=Submission("chat-old", "DEPLOYING", taken=True)),
+            False,
+            id="Serve builds it, and KubeRay speaks of before",
+        ),
         pytest.param(beside(), False, id="another cluster is pending"),
         pytest.param(
             replace(SERVES, ray_service=service(RUNS, generation=2)), False, id="not yet seen"
