@@ -7,6 +7,7 @@ Python environment of this machine, several gigabytes, is mounted into every con
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,7 +30,9 @@ _PACKAGES = (
     *("python3", "python3-venv", "ca-certificates", "procps"),
     *("wget", "g++", "libsqlite3-0", "libnuma1", "libgomp1", "libffi8", "libssl3"),
 )
-_BASE = "localhost/freehold-test-base"
+# By what is in it: another list of packages makes another one.
+_DIGEST = hashlib.sha256(" ".join((_SUITE, *_PACKAGES)).encode()).hexdigest()[:12]
+_BASE = f"localhost/freehold-test-base:{_DIGEST}"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
