@@ -30,7 +30,7 @@ from tests.installation.everything import Tell
 FOR_PEOPLE = ("kubectl", "helm")
 # a node's images are built at its first start
 UP_SECONDS = 1200.0
-DOWN_SECONDS = 30.0
+DOWN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
