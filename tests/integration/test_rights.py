@@ -45,9 +45,9 @@ SCALES = "it brings bounds to the live cluster"
 RETURNS = "it takes up an earlier revision"
 FINDS = "it finds a revision that it could not see"
 PRUNES = "it removes what is not used any more"
-DESCRIBES = "it has a pod read a source, and removes it when it has told"
 GIVES_UP = "it gives up a cluster that was to take over"
 STARTS_OVER = "it makes anew what KubeRay has given up"
+DESCRIBES = "it has a pod read a source, and removes it when it has told"
 RECREATES = "it deletes the cluster that must be another"
 
 
@@ -126,9 +126,9 @@ class Scenario:
             Step(RETURNS, self._go_and_return, self._returned),
             Step(FINDS, self._hide_revision, self._found),
             Step(PRUNES, self._leave_behind, self._pruned),
-            Step(DESCRIBES, self._hand_over_a_token, self._described),
             Step(GIVES_UP, self._go_and_return_early, self._given_up),
             Step(STARTS_OVER, self._time_out, self._started_over),
+            Step(DESCRIBES, self._hand_over_a_token, self._described),
             Step(RECREATES, self._ask_for_another, self._recreated),
             Step("it forgets a model that is deleted", self._delete, self._gone),
         ]
@@ -239,18 +239,6 @@ class Scenario:
         left = {*self._names("configmap"), *self._names("networkpolicy")}
         return f"{NAME}-old" not in left and len(revisions) < 14
 
-    def _hand_over_a_token(self) -> None:
-        self._was = self._revision()
-        self._edit({"model": {"credentials": {"secretRef": {"name": "hub"}}}})
-
-    def _described(self) -> bool:
-        selector = f"freehold.dev/model={NAME},freehold.dev/task=describe"
-        pods = self.cluster.list("pods", self.models, selector)
-        for pod in pods:
-            if pod["status"].get("phase") == "Running":
-                end_describing(self.cluster, pod, tell(Told(pin=SourcePin("0" * 40))))
-        return not pods and self._revision() != self._was
-
     def _go_and_return_early(self) -> None:
         """Ask for another cluster, and take that back before it has taken over."""
         self._until(lambda: _serving_with(self._get("rayservice")) != "")
@@ -281,6 +269,18 @@ class Scenario:
             return False
         self.ray.steer(self.models, NAME)
         return bool(self._clusters())
+
+    def _hand_over_a_token(self) -> None:
+        self._was = self._revision()
+        self._edit({"model": {"credentials": {"secretRef": {"name": "hub"}}}})
+
+    def _described(self) -> bool:
+        selector = f"freehold.dev/model={NAME},freehold.dev/task=describe"
+        pods = self.cluster.list("pods", self.models, selector)
+        for pod in pods:
+            if pod["status"].get("phase") == "Running":
+                end_describing(self.cluster, pod, tell(Told(pin=SourcePin("0" * 40))))
+        return not pods and self._revision() != self._was
 
     def _ask_for_another(self) -> None:
         self._before = {it["metadata"]["uid"] for it in self._clusters()}
