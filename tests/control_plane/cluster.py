@@ -120,7 +120,13 @@ class Cluster:
         """Apply CRDs of files or folders and wait until the API server serves them."""
         files = [f"--filename={path}" for path in paths]
         self.kubectl("apply", "--server-side", *files)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+
+        def served() -> bool:
+            # `kubectl wait` fails at once where one has no conditions yet
+            found = json.loads(self.kubectl("get", "--output=json", *files))
+            return all(map(_is_established, found.get("items", [found])))
+
+        wait_for(f"the kinds of {[str(path) for path in paths]} are served", served, 60.0)
 
     def add_nodes(self, nodes: Iterable[SimulatedNode], seconds: float = 60.0) -> None:
         """Create simulated nodes and wait until the scheduler may use them."""
@@ -152,6 +158,11 @@ class Cluster:
 
 def _list(objects: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _is_established(crd: dict[str, Any]) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(it["type"] == "Established" and it["status"] == "True" for it in conditions)
 
 
 def _is_ready(node: dict[str, Any] | None) -> bool:

@@ -175,7 +175,10 @@ MAY = {
     ("create", "leases.coordination.k8s.io", SYSTEM): "yes",
     ("create", "leases.coordination.k8s.io", "default"): "no",
     ("update", "modeldeployments.freehold.dev", "default"): "no",
-    ("create", "pods", "default"): "no",
+    # those that read the sources of models
+    ("create", "pods", "default"): "yes",
+    ("patch", "pods", "default"): "no",
+    ("create", "pods/exec", "default"): "no",
     ("get", "secrets", "default"): "no",
     ("list", "secrets", SYSTEM): "no",
 }
