@@ -178,7 +178,6 @@ MAY = {
     # those that read the sources of models
     ("create", "pods", "default"): "yes",
     ("patch", "pods", "default"): "no",
-    ("create", "pods/exec", "default"): "no",
     ("get", "secrets", "default"): "no",
     ("list", "secrets", SYSTEM): "no",
 }
