@@ -71,7 +71,7 @@ NEEDED_AT = {
     **_rights("ray.io", "rayservices/status", "patch", GIVES_UP),
     **_rights("ray.io", "rayclusters", "list watch", STARTS),
     **_rights("ray.io", "rayclusters", "patch", SCALES),
-    **_rights("ray.io", "rayclusters", "delete", RECREATES),
+    **_rights("ray.io", "rayclusters", "delete", GIVES_UP),
     **_rights("apps", "controllerrevisions", "list watch", STARTS),
     **_rights("apps", "controllerrevisions", "create", WRITES),
     **_rights("apps", "controllerrevisions", "get delete", FINDS),
