@@ -431,7 +431,7 @@ def test_a_refused_edit_leaves_what_was_gone_back_to(model: Model, serving: str)
     children = model.children()
     model.edit(hardware={"candidates": [{"name": "no", "accelerator": "no-such-class"}]})
     model.wait("Ready", "False", "UnknownAccelerator")
-    assert condition(model.now, "Serving")["status"] == "True"
+    until("it serves", lambda: condition(model.now, "Serving")["status"] == "True")
     assert model.status["currentRevision"] == serving
     assert model.children() == children
 
