@@ -19,6 +19,7 @@ from tests.control_plane import build
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.commands import Layout, Place
 from tests.control_plane.processes import Processes, Server
+from tests.ports import free_port
 
 
 @dataclass
@@ -193,7 +194,7 @@ def _reserve_port() -> socket.socket:
     """
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    holder.bind(("127.0.0.1", 0))
+    holder.bind(("127.0.0.1", free_port()))
     return holder
 
 

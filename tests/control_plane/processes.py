@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -45,13 +44,6 @@ def wait_for(what: str, found: Callable[[], T], seconds: float, every: float = 0
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         time.sleep(every)
     return answer
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens at just now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @dataclass

@@ -11,7 +11,6 @@ from typing import Any
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.pinned import module_of
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import free_port
 from tests.installation import ROOT, hardware
 from tests.installation.describe_pods import reading_sources
 from tests.installation.helm import (
@@ -24,6 +23,7 @@ from tests.installation.helm import (
 )
 from tests.installation.kuberay import KubeRay, kuberay_crds, running_kuberay, which_crds
 from tests.installation.operator_process import start_operator_process
+from tests.ports import free_port
 
 Tell = Callable[[str], None]
 # There is no stock image for cores, and the demo's weights lie in a folder of the nodes.

@@ -14,8 +14,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode, Taint
-from tests.control_plane.processes import Processes, Server, free_port, wait_for
+from tests.control_plane.processes import Processes, Server, wait_for
 from tests.integration.harness import ROOT
+from tests.ports import free_port
 
 # No hub is reached from here; a model that is not in the catalogue is described in the manifest.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}

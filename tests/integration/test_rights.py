@@ -14,7 +14,6 @@ import yaml
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.plane import ControlPlane
-from tests.control_plane.processes import free_port
 from tests.fake_ray.control import Control
 from tests.installation.describe_pods import end_describing
 from tests.installation.kuberay import KubeRay
@@ -28,6 +27,7 @@ from tests.integration.rights import (
     running,
     without,
 )
+from tests.ports import free_port
 
 from freehold.render.source_pin import SourcePin
 from freehold.sources.told import Told, tell

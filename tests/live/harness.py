@@ -6,7 +6,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -49,12 +48,6 @@ def manifest(folder: Path, name: str, source: Path, **spec: Any) -> Path:
     draft.write_text(yaml.safe_dump(data, sort_keys=False))
     draft.replace(path)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(what: str, condition: Callable[[], Any], seconds: float) -> Any:

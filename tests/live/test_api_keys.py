@@ -11,7 +11,8 @@ import httpx
 import openai
 import psutil
 import pytest
-from tests.live.harness import Run, eventually, free_port, manifest
+from tests.live.harness import Run, eventually, manifest
+from tests.ports import free_port
 
 NAME, KEY, NEXT = "keyed", "fh-of-now", "fh-of-tomorrow"
 # How long a key that came or went may be without effect, on a machine that is busy.

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import psutil
-from tests.live.harness import Run, complete, eventually, free_port
+from tests.live.harness import Run, complete, eventually
+from tests.ports import free_port
 
 from freehold.local.metrics import read_metrics
 

@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import httpx
-from tests.live.harness import Run, complete, eventually, free_port, manifest
+from tests.live.harness import Run, complete, eventually, manifest
+from tests.ports import free_port
 
 HEALING_SECONDS = 400.0
 

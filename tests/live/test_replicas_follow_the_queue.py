@@ -7,7 +7,8 @@ import re
 import time
 from pathlib import Path
 
-from tests.live.harness import PACED, Run, complete, eventually, free_port, load_on, manifest
+from tests.live.harness import PACED, Run, complete, eventually, load_on, manifest
+from tests.ports import free_port
 
 SCALING_SECONDS = 240.0
 

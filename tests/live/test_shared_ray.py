@@ -17,10 +17,10 @@ from tests.live.harness import (
     Run,
     complete,
     eventually,
-    free_port,
     manifest,
     shared_memory,
 )
+from tests.ports import free_port
 
 from freehold.local.ray_process import RayProcess
 from freehold.local.serve_rest import ServeRest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.live.harness import Run, complete, eventually, free_port, load_on, manifest
+from tests.live.harness import Run, complete, eventually, load_on, manifest
+from tests.ports import free_port
 
 from freehold.local.replica_address import own_address
 

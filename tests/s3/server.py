@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 from tests.control_plane import build
 from tests.control_plane.pinned import module_of, tool
+from tests.ports import free_port
 
 _SECONDS = 20.0
 
@@ -48,9 +48,7 @@ class S3Server:
 def running_s3(folder: Path) -> Iterator[S3Server]:
     """Serve a folder on a free port of 127.0.0.1 until the end of the block."""
     build.ensure([module_of("versitygw")])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", folder)
     command = [tool("versitygw"), "--quiet", "--port", f"127.0.0.1:{port}", "posix", "--nometa"]
     keys = {"ROOT_ACCESS_KEY": server.key, "ROOT_SECRET_KEY": server.secret}

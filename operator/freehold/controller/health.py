@@ -11,6 +11,7 @@ Neither asks the API server: a restart of ours does not heal it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from typing import NamedTuple
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
+
+from freehold.errors import MachineUnfit
 
 
 class Phase(StrEnum):
@@ -108,20 +111,29 @@ class HealthServer:
         """Begin to listen.
 
         Raises:
-            OSError: The port is taken.
+            MachineUnfit: The port is taken, or not for this process.
         """
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self.port).start()
-        except OSError:
+        except OSError as error:
             await self._runner.cleanup()
-            raise
+            raise MachineUnfit(_port_words(self.port, error)) from error
         self.port = self._runner.addresses[0][1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End, at once but for answers under way."""
         await self._runner.cleanup()
+
+
+def _port_words(port: int, error: OSError) -> str:
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return (
+        f"--metrics-port: nothing can listen at port {port} ({why}); stop what listens there "
+        f"(`ss -ltnp 'sport = :{port}'` names it) or give another port (the chart's value "
+        "metrics.port)"
+    )
 
 
 def _answering(checks: Mapping[str, Check]) -> Callable[[web.Request], Awaitable[web.Response]]:

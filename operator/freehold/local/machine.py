@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import random
 import re
 import shutil
 import socket
@@ -19,6 +20,10 @@ from freehold.errors import MachineUnfit
 from freehold.plan.explain import gib
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option
+
+# Above those of Ray's workers (10002 to 19999), below those of Kubernetes' Services (30000) and
+# those that the kernel hands out by itself (32768 on Linux, 49152 elsewhere).
+_OWN_PORTS = range(20000, 30000)
 
 # Resident memory measured on a machine of two cores. Ray's own processes: GCS, raylet, dashboard,
 # agents, Serve's controller and proxies.
@@ -151,16 +156,22 @@ def _resolved(host: str) -> str | None:
 
 def require_port(host: str, port: int) -> None:
     """Raise ``MachineUnfit`` when nothing can listen there, mostly because something does."""
+    if error := _bind_error(host, port):
+        words = getattr(error, "strerror", None) or str(error)
+        raise MachineUnfit(
+            f"port {port} on {host} cannot be used ({words}); "
+            f"{_way_out(getattr(error, 'errno', None), port)}"
+        ) from error
+
+
+def _bind_error(host: str, port: int) -> OSError | UnicodeError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except (OSError, UnicodeError) as error:
-            words = getattr(error, "strerror", None) or str(error)
-            raise MachineUnfit(
-                f"port {port} on {host} cannot be used ({words}); "
-                f"{_way_out(getattr(error, 'errno', None), port)}"
-            ) from error
+            return error
+    return None
 
 
 def _way_out(code: int | None, port: int) -> str:
@@ -173,15 +184,27 @@ def _way_out(code: int | None, port: int) -> str:
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """Return ports that nothing listens on now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((host, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return ports that nothing listens on now, all different.
+
+    They lie below those that the kernel hands out by itself: Ray opens hundreds of those while it
+    starts, and would take one of these away before the process it is for has come to listen.
+
+    Raises:
+        MachineUnfit: There are not so many.
+    """
+    found: list[int] = []
+    candidates = random.sample(_OWN_PORTS, len(_OWN_PORTS))
+    while len(found) < count and candidates:
+        port = candidates.pop()
+        if _bind_error(host, port) is None:
+            found.append(port)
+    if len(found) < count:
+        lowest, highest = _OWN_PORTS.start, _OWN_PORTS.stop - 1
+        raise MachineUnfit(
+            f"{count} free ports from {lowest} to {highest} on {host} are needed and {len(found)} "
+            "found; stop what listens there (`ss -ltn` shows it)"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.ports import free_port
 from tests.unit.cli.command_line import freehold
 from tests.unit.local.manifests import manifest, written
 
@@ -75,12 +76,6 @@ def told(result: Result, code: int, *words: str) -> str:
     return result.stderr
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.mark.usefixtures("on")
 def test_a_missing_file_is_named() -> None:
     told(freehold("run", "nowhere/model.yaml"), 2, "nowhere/model.yaml", "No such file")
@@ -131,21 +126,21 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, taken: str) -> None:
 def test_too_little_memory_is_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
     on(Machine(cores=64, available_memory=3 * GIB, compiler="/usr/bin/g++"))
     (file,) = written(tmp_path, manifest())
-    result = freehold("run", str(file), "--port", free_port())
+    result = freehold("run", str(file), "--port", str(free_port()))
     told(result, 4, "3.0 GiB are available", "lower replicas", "free some memory")
 
 
 def test_a_missing_compiler_is_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
     on(SMALL)
     (file,) = written(tmp_path, manifest())
-    told(freehold("run", str(file), "--port", free_port()), 4, "apt-get install g++")
+    told(freehold("run", str(file), "--port", str(free_port())), 4, "apt-get install g++")
 
 
 def test_too_few_gpus_are_told(tmp_path: Path, on: Callable[[Machine], None]) -> None:
     on(Machine(64, 900 * GIB, "/usr/bin/g++", (Gpu("NVIDIA H100", 80 * GIB),)))
     candidate = "{name: a, accelerator: h100-80gb, parallelism: {tensor: 4}}"
     (file,) = written(tmp_path, manifest(candidates=candidate))
-    told(freehold("run", str(file), "--port", free_port()), 4, "need 4 GPUs", "has 1")
+    told(freehold("run", str(file), "--port", str(free_port())), 4, "need 4 GPUs", "has 1")
 
 
 @pytest.mark.usefixtures("on")
@@ -155,7 +150,7 @@ def test_a_gated_model_is_told_before_anything_starts(
     gated = Fault("spec.model.source", "a gated repository", "an accepted licence and HF_TOKEN")
     monkeypatch.setattr("freehold.sources.hub.check_access", lambda *_, **__: (gated,))
     (file,) = written(tmp_path, manifest())
-    result = freehold("run", str(file), "--port", free_port())
+    result = freehold("run", str(file), "--port", str(free_port()))
     told(result, 5, f"{file}:7: spec.model.source: found a gated repository", "HF_TOKEN")
     assert started == []
 
@@ -186,14 +181,14 @@ def test_nothing_is_started_while_anything_is_wrong(
     freehold("run", "nowhere.yaml")
     freehold("run", str(good), "--port", taken)
     on(SMALL)
-    freehold("run", str(good), "--port", free_port())
+    freehold("run", str(good), "--port", str(free_port()))
     assert started == []
 
 
 @pytest.mark.usefixtures("on")
 def test_ray_is_asked_for_once_all_is_well(tmp_path: Path, started: list[dict[str, Any]]) -> None:
     (file,) = written(tmp_path, manifest(more="  replicas: 2"))
-    freehold("run", str(file), "--port", free_port(), "--offline")
+    freehold("run", str(file), "--port", str(free_port()), "--offline")
     (options,) = started
     # two replicas and two to spare, each a worker and its own process
     assert options["cpus"] == 4 + 4 * 2
@@ -251,7 +246,7 @@ def test_a_host_that_cannot_be_used_is_a_mistake_of_the_command_line(
     tmp_path: Path, host: str, started: list[dict[str, Any]]
 ) -> None:
     (file,) = written(tmp_path, manifest())
-    result = freehold("run", str(file), "--host", host, "--port", free_port())
+    result = freehold("run", str(file), "--host", host, "--port", str(free_port()))
     told(result, 2, "--host", host, "use 127.0.0.1")
     assert started == []
 
@@ -264,7 +259,7 @@ def test_an_endpoint_for_everybody_is_told_to_have_no_key(
     tmp_path: Path, host: str, warned: bool
 ) -> None:
     (file,) = written(tmp_path, manifest(more=PUBLIC))
-    port = free_port()
+    port = str(free_port())
     result = freehold("run", str(file), "--host", host, "--port", port, "--offline")
     sentence = f"--host {host}: whoever reaches this machine can use the models on port {port}"
     assert (sentence in result.stdout) == warned
@@ -278,7 +273,7 @@ def test_a_key_is_made_and_shown_once_where_others_can_reach_the_endpoint(
     (file,) = written(tmp_path, manifest())
     made = []
     for _ in range(2):
-        result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+        result = freehold("run", str(file), "--host", "0.0.0.0", "--port", str(free_port()))
         (key,) = re.findall(r"export FREEHOLD_API_KEY=(fh-[0-9a-f]{64})\n", result.stdout)
         assert result.stdout.count(key) == 1
         made.append(key)
@@ -292,10 +287,10 @@ def test_a_key_of_the_environment_is_asked_for_and_not_shown(
 ) -> None:
     monkeypatch.setenv("FREEHOLD_API_KEY", "fh-of-mine")
     (file,) = written(tmp_path, manifest())
-    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", str(free_port()))
     assert "needs the key of FREEHOLD_API_KEY" in result.stdout
     assert "fh-of-mine" not in result.stdout + result.stderr
-    freehold("run", str(file), "--port", free_port())
+    freehold("run", str(file), "--port", str(free_port()))
     assert [it["api_key"] for it in started] == ["fh-of-mine", None]
 
 
@@ -305,7 +300,7 @@ def test_a_key_that_no_header_can_carry_is_told_before_anything_starts(
 ) -> None:
     monkeypatch.setenv("FREEHOLD_API_KEY", "two words")
     (file,) = written(tmp_path, manifest())
-    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", free_port())
+    result = freehold("run", str(file), "--host", "0.0.0.0", "--port", str(free_port()))
     told(result, 2, "FREEHOLD_API_KEY has a character that a header cannot carry")
     assert started == []
 
@@ -336,7 +331,7 @@ def test_too_few_cores_are_told_with_what_would_work(
     on(Machine(cores=1, available_memory=900 * GIB, compiler="/usr/bin/g++"))
     text = manifest(source="hf://meta-llama/Llama-3.2-3B", candidates=candidate)
     (file,) = written(tmp_path, text)
-    result = freehold("run", str(file), "--port", free_port(), "--offline", *options)
+    result = freehold("run", str(file), "--port", str(free_port()), "--offline", *options)
     error = told(result, 4, "this machine has 1 core(s)", words)
     assert ("lower parallelism" in error) == words.startswith("lower")
 
@@ -347,7 +342,7 @@ def test_too_few_cores_are_told_with_what_would_work(
 @pytest.mark.usefixtures("on")
 def test_debug_shows_where_only_for_what_nobody_foresaw(tmp_path: Path) -> None:
     (file,) = written(tmp_path, manifest())
-    arguments = ("run", str(file), "--port", free_port())
+    arguments = ("run", str(file), "--port", str(free_port()))
     plain = freehold(*arguments)
     told(plain, 1, "unexpected error: a Ray is asked for", "run again with --debug")
     shown = freehold(*arguments, "--debug")

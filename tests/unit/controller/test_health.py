@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from freehold.controller.health import Check, Found, HealthServer, Phase, able_to_lead, not_older
 from freehold.controller.metrics import Metrics
+from freehold.errors import MachineUnfit
 
 HOST = "127.0.0.1"
 
@@ -97,10 +98,14 @@ async def test_a_check_that_breaks_fails_and_says_why() -> None:
     assert body["checks"]["a"]["found"] == "the check failed: KeyError: 'lost'"
 
 
-async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open() -> None:
+async def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
     with socket.create_server((HOST, 0)) as taken:
-        busy = HealthServer(
-            CollectorRegistry(), live={}, ready={}, port=taken.getsockname()[1], host=HOST
-        )
-        with pytest.raises(OSError, match="address already in use"):
+        port = taken.getsockname()[1]
+        busy = HealthServer(CollectorRegistry(), live={}, ready={}, port=port, host=HOST)
+        with pytest.raises(MachineUnfit) as told:
             await busy.__aenter__()
+    assert str(told.value) == (
+        f"--metrics-port: nothing can listen at port {port} (Address already in use); stop what "
+        f"listens there (`ss -ltnp 'sport = :{port}'` names it) or give another port (the "
+        "chart's value metrics.port)"
+    )

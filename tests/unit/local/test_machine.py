@@ -135,6 +135,16 @@ def test_free_ports_are_all_different_and_free() -> None:
         require_port("127.0.0.1", port)
 
 
+def test_the_kernel_gives_nobody_a_free_port_before_it_is_used() -> None:
+    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert max(free_ports("127.0.0.1", 400)) < int(handed_out[0])
+
+
+def test_a_machine_without_enough_free_ports_is_refused() -> None:
+    with pytest.raises(MachineUnfit, match=r"^20000 free ports from 20000 to 29999 on 127.0.0.1 "):
+        free_ports("127.0.0.1", 20000)
+
+
 # --- GPUs
 
 
