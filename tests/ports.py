@@ -6,8 +6,8 @@ import random
 import socket
 
 # Below what the kernel hands out by itself (32768 and up, see ip_local_port_range), so that no
-# outgoing connection has one; between the ports of Ray's workers and those of Kubernetes' Services.
-_RANGE = range(20000, 30000)
+# outgoing connection has one, and below what `freehold run` takes for its Ray.
+_RANGE = range(11000, 14000)
 
 # Names of sockets that are no files, one for each port that this process has given out; they go
 # with the process, however it ends.

@@ -21,9 +21,9 @@ from freehold.plan.explain import gib
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option
 
-# Above those of Ray's workers (10002 to 19999), below those of Kubernetes' Services (30000) and
-# those that the kernel hands out by itself (32768 on Linux, 49152 elsewhere).
-_OWN_PORTS = range(20000, 30000)
+# Below those of our Ray's workers (20000) and replicas (30000), and those that the kernel hands out
+# by itself (32768 on Linux, 49152 elsewhere).
+_OWN_PORTS = range(14000, 20000)
 
 # Resident memory measured on a machine of two cores. Ray's own processes: GCS, raylet, dashboard,
 # agents, Serve's controller and proxies.
