@@ -21,6 +21,8 @@ _DEPRECATED = frozenset({"fbgemm_fp8"})
 # (``vllm/engine/arg_utils.py: get_batch_defaults``).
 _SMALLEST_BATCH = {"google": 256}
 _SMALLEST_BATCH_ELSEWHERE = 2048
+# What is ours unless the user has another: see freehold/serving/matrix_tiles.py.
+_BESIDE_ON_CORES = {"worker_extension_cls": "freehold.serving.matrix_tiles.MatrixTiles"}
 
 
 def engine_kwargs(
@@ -48,7 +50,8 @@ def engine_kwargs(
     ]
     if faults:
         raise ManifestInvalid("\n".join(str(fault) for fault in faults))
-    return decided | {name: given[name] for name in sorted(given) if name not in decided}
+    beside = _BESIDE_ON_CORES if plan.accelerator.vendor == "cpu" else {}
+    return decided | beside | {name: given[name] for name in sorted(given) if name not in decided}
 
 
 def _decided(plan: Plan, revision: str | None) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from freehold.render.request_path import (
 from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config
 from freehold.render.serve_config import serve_application, server_deployment_name
 
+# the one argument that is rendered without being decided
+EXTENSION = "worker_extension_cls"
+
 
 def cpu_model() -> Any:
     return planned_file(case_files()["gemma-3-270m"])
@@ -182,6 +185,7 @@ def decided_anywhere() -> list[tuple[str, Any, Planned]]:
     for item in (deprecated, cpu_model()):
         for name, value in llm_of(item)["engine_kwargs"].items():
             found[name] = (name, value, item)
+    del found[EXTENSION]
     return list(found.values())
 
 
@@ -196,6 +200,14 @@ def test_no_argument_overrides_what_the_plan_decided() -> None:
         assert f"which Freehold sets for this model on {plan.accelerator.name}" in str(error.value)
         same = engine_kwargs(plan, {name: value}, revision)
         assert list(same.items()) == list(engine_kwargs(plan, {}, revision).items())
+
+
+def test_workers_on_cores_are_extended_unless_the_user_does() -> None:
+    ours = "freehold.serving.matrix_tiles.MatrixTiles"
+    assert llm_of(cpu_model())["engine_kwargs"][EXTENSION] == ours
+    assert EXTENSION not in llm_of(planned())["engine_kwargs"]
+    own = {EXTENSION: "theirs.Extension"}
+    assert engine_kwargs(cpu_model()[1], own)[EXTENSION] == "theirs.Extension"
 
 
 def test_what_is_rendered_of_the_plan_is_owned_or_read_by_it_or_compared() -> None:
