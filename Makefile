@@ -15,7 +15,7 @@ PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables co
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check unit integration kills live on-node tools cluster cluster-down node node-down lock generate bench bench-operator clean
+.PHONY: help packages setup demo test check unit integration kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,7 @@ check: $(VENV)/.ready ## Linters, types, layers, generated files
 	$(BIN)/python hack/generate_reference.py --check
 	$(BIN)/python hack/generate_accelerators.py --check
 	$(BIN)/python hack/generate_engine_schema.py --check
+	$(BIN)/python hack/generate_faults.py --check
 	$(BIN)/python hack/render_plan_picture.py --check
 
 unit: $(VENV)/.ready ## Unit, property and golden tests
@@ -69,6 +70,10 @@ live: setup ## Tests against real Ray and real vLLM
 
 on-node: tools setup ## Tests on a real node: pods, real Ray and vLLM in them; needs root
 	$(BIN)/python -m pytest tests/cluster --durations=8
+
+faults: tools setup ## Every fault of docs/faults.md that has no result yet, on a real node; needs root
+	$(BIN)/python -m pytest tests/faults --durations=0; status=$$?; \
+		$(BIN)/python hack/generate_faults.py; exit $$status
 
 tools: $(VENV)/.ready ## Build etcd, Kubernetes, kwok, kubectl and Helm, once; needs Go or gets it
 	@$(BIN)/python -m tests.control_plane.build
@@ -91,6 +96,7 @@ generate: $(VENV)/.ready ## Write the generated files anew
 	$(BIN)/python hack/generate_reference.py
 	$(BIN)/python hack/generate_accelerators.py
 	$(BIN)/python hack/generate_engine_schema.py
+	$(BIN)/python hack/generate_faults.py
 	$(BIN)/python hack/render_plan_picture.py
 
 lock: $(VENV)/.ready ## Resolve the requirement files anew
@@ -106,6 +112,9 @@ bench: setup ## Time to first answer and throughput, beside stock Ray and plain 
 
 bench-operator: $(VENV)/.ready tools ## Many models at once, beside a bare client: time, memory, CPU at rest
 	$(BIN)/python benchmarks/operator_scale.py --results benchmarks/results
+
+bench-replicas: tools setup ## Replicas and worker pods that follow the queue, on a real node; needs root
+	$(BIN)/python benchmarks/replicas_follow.py --results benchmarks/results
 
 clean: ## Remove the environment
 	rm -rf $(VENV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ class Request:
         began: When it was sent, on the monotonic clock.
         seconds: How long it took.
         status: HTTP status; 0 where the connection broke.
-        words: What was said instead of an answer.
+        words: The answer's id, or what was said instead of an answer.
     """
 
     began: float
@@ -101,6 +102,6 @@ async def _ask(
     try:
         async with session.post(f"{url}/v1/completions", json=asked, headers=headers) as answer:
             text = await answer.text()
-            return answer.status, "" if answer.status == 200 else text[:300]
+            return answer.status, json.loads(text)["id"] if answer.status == 200 else text[:300]
     except (aiohttp.ClientError, OSError) as error:
         return 0, repr(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ Object = dict[str, Any]
 ENGINE_SECONDS = 400.0
 _STATUS_SECONDS = 120.0
 _PORT = 8000
+# no proxy of the environment stands between this machine and its node
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,19 @@ class Model:
         assert secret is not None
         return base64.b64decode(secret["data"]["api-key"]).decode()
 
+    def opens(self, key: str) -> bool:
+        """Whether a key is taken; asked at zero replicas, it wakes one."""
+        request = urllib.request.Request(
+            f"{self.url}/v1/models", headers={"Authorization": f"Bearer {key}"}
+        )
+        try:
+            with _DIRECT.open(request, timeout=ENGINE_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                return False
+            raise
+
     def complete(self, prompt: str, tokens: int, *, seconds: float = ENGINE_SECONDS) -> Object:
         """Return what the endpoint answers to a prompt, at temperature 0.
 
@@ -126,6 +142,5 @@ class Model:
             json.dumps(asked).encode(),
             {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
         )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=seconds) as answer:
+        with _DIRECT.open(request, timeout=seconds) as answer:
             return dict(json.load(answer))

@@ -92,13 +92,14 @@ class RealNode:
         plane.spawn("kube-proxy", agents.kube_proxy(proxy))
         plane.spawn("coredns", agents.coredns(plane.layout.kubeconfig("coredns")))
         kubelet = agents.kubelet(plane.layout.kubeconfig("kubelet"), self._authority.certificate)
-        plane.spawn("kubelet", kubelet).ready_when(self._is_ready, _READY_SECONDS)
+        plane.spawn("kubelet", kubelet).ready_when(self.is_ready, _READY_SECONDS)
 
     def _import(self, agents: Agents, image: Image) -> None:
         ctr = ("ctr", f"--address={agents.socket}", "--namespace=k8s.io")
         self.machine.run(*ctr, "images", "import", image.archive)
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether the node says that pods can run on it."""
         found = self.plane.cluster.get("node", NODE)
         conditions = found["status"].get("conditions", []) if found else []
         return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)

@@ -1,0 +1,1 @@
+"""Watches replicas follow the queue, and draws it."""

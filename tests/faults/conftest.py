@@ -1,0 +1,78 @@
+"""Each fault once: a test whose record of the present product is there is left out.
+
+``--again`` runs those that are asked for all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.conftest import QUICK_START, installation
+from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.faults.records import Records, product_digest
+from tests.faults.story import Story
+from tests.node.installation import Installation
+
+__all__ = ["installation"]
+
+# Two engines start one after the other, on cores that they share with one that answers.
+_SECONDS = 1800
+Keep = Callable[[Story], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--again", action="store_true", help="Run faults that have their record, too.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(_SECONDS))
+    if config.getoption("--again"):
+        return
+    records, product = Records.read(), product_digest()
+    done = [it for it in items if records.done(it.name, product)]
+    config.hook.pytest_deselected(items=done)
+    items[:] = [it for it in items if it not in done]
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest) -> Keep:
+    """Write what became of a fault into the records."""
+    product = product_digest()
+    return lambda story: Records.read().keep(request.node.name, story.record(product))
+
+
+@pytest.fixture(scope="module")
+def model(installation: Installation) -> Iterator[Model]:
+    """The quick start's model, kept awake, in a namespace of the module's own."""
+    with Model.deployed(installation.cluster, QUICK_START, "faults") as found:
+        found.edit(autoscaling={"minReplicas": 1})
+        yield found
+
+
+@pytest.fixture
+def served(model: Model) -> Model:
+    """The model with one replica that answers."""
+    model.edit(autoscaling={"minReplicas": 1, "maxReplicas": 1})
+    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+    model.until("one worker pod runs", lambda: len(model.pods("worker")) == 1)
+    return model
+
+
+@pytest.fixture
+def doubled(model: Model) -> Model:
+    """The model with two replicas that answer."""
+    model.edit(autoscaling={"minReplicas": 2, "maxReplicas": 2})
+    model.until("two replicas answer", lambda: model.status.get("readyReplicas") == 2)
+    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+    return model
+
+
+@pytest.fixture
+def broken_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the node's own, below what the chart allows, for weights that are no good."""
+    folder = Path("/var/tmp/freehold/faults")
+    folder.mkdir(exist_ok=True)
+    return folder

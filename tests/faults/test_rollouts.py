@@ -1,0 +1,89 @@
+"""Changes that go wrong under a model that serves: the former revision answers throughout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.faults.conftest import Keep
+from tests.faults.story import under_load
+from tests.faults.weights import with_architecture
+
+SHORT = {"progressDeadline": "60s"}
+
+
+def test_an_image_cannot_be_pulled(served: Model, keep: Keep) -> None:
+    absent = {"accelerator": "cpu", "image": "registry.example.com/absent:1"}
+    _goes_back(served, keep, "An image is rolled out that is nowhere", engine={"images": [absent]})
+
+
+def test_a_worker_has_too_little_memory(served: Model, keep: Keep) -> None:
+    limit = {"requests": {"cpu": "200m", "memory": "600Mi"}, "limits": {"memory": "600Mi"}}
+    container = {"name": "ray-worker", "resources": limit}
+    templates = {"worker": {"spec": {"containers": [container]}}}
+    message = _goes_back(
+        served, keep, "Workers are limited to less memory than they need", templates=templates
+    )
+    assert "OOMKilled" in message
+
+
+def test_an_argument_that_the_engine_refuses(served: Model, keep: Keep) -> None:
+    args = {"tokenizer": "/nowhere"}
+    _goes_back(served, keep, "An engine argument names a missing file", engine={"args": args})
+
+
+def test_weights_of_an_unknown_architecture(
+    served: Model, broken_weights: Path, keep: Keep
+) -> None:
+    folder = with_architecture(broken_weights / "architecture", "NoSuchForCausalLM")
+    before = served.now["spec"]["model"]["source"]
+    with under_load("Weights of an unknown architecture are rolled out", served) as story:
+        served.edit(model={"source": f"file://{folder}"})
+        story.told = served.until("it is refused", lambda: _refusal(served), 120)
+        served.edit(model={"source": before})
+    keep(story)
+    assert story.load is not None and story.load.lost == []
+
+
+def test_two_rollouts_in_a_row(served: Model, keep: Keep) -> None:
+    with under_load("A second rollout begins while the first one starts", served) as story:
+        served.edit(engine={"args": {"seed": 1}})
+        served.until("a second cluster starts", lambda: len(served.pods("head")) == 2)
+        served.edit(engine={"args": {"seed": 2}})
+        served.until("the last one serves", lambda: _serves_the_last(served), 2 * ENGINE_SECONDS)
+    keep(story)
+    assert story.load is not None and story.load.lost == []
+
+
+def _goes_back(served: Model, keep: Keep, fault: str, **spec: Any) -> str:
+    """Roll out what cannot serve, see it given up and take it back; returns what was told."""
+    before = served.status["currentRevision"]
+    undo = _former(served, spec)
+    with under_load(fault, served) as story:
+        served.edit(rollout=SHORT, **spec)
+        told = served.wait("Stalled", "True", "RolledBack", ENGINE_SECONDS)
+        story.told = told["message"]
+        served.edit(rollout=None, **undo)
+    keep(story)
+    assert story.load is not None and story.load.lost == []
+    assert served.status["currentRevision"] == before
+    return str(story.told)
+
+
+def _former(model: Model, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as they stand, None for those that are not there."""
+    now = json.loads(json.dumps(model.now["spec"]))
+    return {name: now.get(name) for name in spec}
+
+
+def _refusal(model: Model) -> str:
+    planned = model.condition("Planned")
+    return str(planned["message"]) if planned.get("status") == "False" else ""
+
+
+def _serves_the_last(model: Model) -> bool:
+    status = model.status
+    observed = status.get("observedGeneration") == model.now["metadata"]["generation"]
+    return observed and status["currentRevision"] == status["updateRevision"]
