@@ -21,6 +21,9 @@ from tests.control_plane.commands import Layout, Place
 from tests.control_plane.processes import Processes, Server
 from tests.ports import free_port
 
+# It takes five, and minutes beside engines that use all cores.
+_API_SECONDS = 300.0
+
 
 @dataclass
 class ControlPlane:
@@ -166,7 +169,7 @@ class ControlPlane:
             self._wait_for_api()
 
     def _wait_for_api(self) -> None:
-        self.api_server.ready_when(lambda: self._status("/readyz") == 200)
+        self.api_server.ready_when(lambda: self._status("/readyz") == 200, _API_SECONDS)
 
     def _status(self, path: str) -> int:
         """Return the HTTP status of a request; 0 while nobody answers."""
