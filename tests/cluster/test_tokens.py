@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 
 import pytest
-from tests.cluster.load import Load, load
+from tests.cluster.load import load
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.node.installation import Installation
 
@@ -58,28 +57,6 @@ def test_traffic_does_not_notice_that_the_api_server_is_away(
             awake.until("more are answered meanwhile", lambda: asked.answered > before + 8)
     assert asked.lost == [] and asked.answered == asked.sent
     awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
-
-
-def test_a_rollout_that_cannot_start_goes_back_and_no_client_notices(awake: Model) -> None:
-    before = awake.status["currentRevision"]
-    absent = {"accelerator": "cpu", "image": "registry.example.com/absent:1"}
-    with load(awake, 4) as asked:
-        awake.edit(rollout={"progressDeadline": "20s"}, engine={"images": [absent]})
-        told = awake.wait("Stalled", "True", "RolledBack")["message"]
-        awake.until("requests come back after it", _more(asked))
-    assert asked.lost == [] and asked.answered == asked.sent
-    assert absent["image"] in told and before in told
-    assert awake.condition("Serving")["status"] == "True"
-    assert awake.status["currentRevision"] == before != awake.status["updateRevision"]
-    awake.edit(rollout=None, engine=None)
-    awake.wait("Ready", "True", "Answers")
-    assert awake.status["updateRevision"] == before
-
-
-def _more(asked: Load) -> Callable[[], bool]:
-    """Return whether more requests have come back than at this moment."""
-    before = len(asked.ended)
-    return lambda: len(asked.ended) > before
 
 
 def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
