@@ -7,6 +7,7 @@ import signal
 import time
 
 import psutil
+from tests.cluster.load import load
 from tests.cluster.model import Model
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
@@ -17,6 +18,8 @@ from tests.node.installation import Installation
 
 WORKER_PROCESS = "VLLM::Worker"
 OUTAGE_SECONDS = 20
+# More than the sixteen that one replica runs and the two that may wait.
+MANY = 40
 
 
 def test_a_worker_process_is_killed(served: Model, keep: Keep) -> None:
@@ -56,6 +59,16 @@ def test_one_of_two_engines_loses_a_worker_process(doubled: Model, keep: Keep) -
         doubled.until("another engine runs", lambda: started_after(first))
         doubled.until("two replicas answer", lambda: doubled.status.get("readyReplicas") == 2)
     keep(story)
+
+
+def test_more_clients_come_than_one_replica_serves(served: Model, keep: Keep) -> None:
+    with under_load("Forty clients come where four were", served) as story:
+        served.edit(autoscaling={"maxReplicas": 2})
+        with load(served, MANY) as asked:
+            served.until("two replicas answer", lambda: served.status.get("readyReplicas") == 2)
+            assert len(served.pods("worker")) == 2
+    keep(story)
+    assert asked.lost == []
 
 
 def test_the_operator_is_killed(served: Model, installation: Installation, keep: Keep) -> None:
