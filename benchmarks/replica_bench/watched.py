@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.cluster.load import Load
 from tests.cluster.model import Model
+from tests.repeating import repeated
 
 _EVERY_SECONDS = 1.0
 
@@ -92,16 +92,6 @@ class Watched:
 @contextmanager
 def watching(model: Model) -> Iterator[Watched]:
     """Inside, a sample is taken every second."""
-    found, stop = Watched(model), threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(_EVERY_SECONDS):
-            found.look()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    found = Watched(model)
+    with repeated(found.look, _EVERY_SECONDS):
         yield found
-    finally:
-        stop.set()
-        thread.join()

@@ -71,7 +71,7 @@ def doubled(model: Model) -> Model:
 
 
 @pytest.fixture
-def broken_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def broken_weights() -> Path:
     """A folder of the node's own, below what the chart allows, for weights that are no good."""
     folder = Path("/var/tmp/freehold/faults")
     folder.mkdir(exist_ok=True)

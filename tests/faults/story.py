@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.control_plane.pinned import module_of
 from tests.faults.records import Record
 from tests.installation.kuberay import OPERATOR
+from tests.repeating import repeated
 
 # Which release the binary of FREEHOLD_KUBERAY_OPERATOR is: it does not tell.
 KUBERAY_VERSION = "FREEHOLD_KUBERAY_VERSION"
@@ -94,19 +94,8 @@ def versions() -> dict[str, str]:
 @contextmanager
 def told_in_turn(story: Story) -> Iterator[None]:
     """Inside, the model's status is looked at again and again."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(_EVERY_SECONDS):
-            _look(story)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with repeated(lambda: _look(story), _EVERY_SECONDS):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @contextmanager

@@ -34,6 +34,16 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }
 
 
+# Each with how a copy of the demo model's files is spoilt.
+NO_GOOD: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "half-written": ("Half of the weights is missing", cut_short),
+    "unknown": (
+        "The engine knows no such architecture",
+        lambda folder: with_architecture(folder, "NoSuchForCausalLM"),
+    ),
+}
+
+
 @pytest.fixture
 def place(installation: Installation) -> Iterator[Callable[[str], Model]]:
     """Models in a namespace of the test's own, each with the story of it."""
@@ -76,23 +86,13 @@ def test_the_weights_are_missing(
     keep(story)
 
 
-def test_the_weights_are_half_written(
-    place: Callable[[str], Model], broken_weights: Path, keep: Keep
+@pytest.mark.parametrize("wrong", NO_GOOD)
+def test_the_weights_are_no_good(
+    wrong: str, place: Callable[[str], Model], broken_weights: Path, keep: Keep
 ) -> None:
-    folder = cut_short(broken_weights / "half-written")
-    model = place("half-written")
-    with new("Half of the weights is missing", model, model=at(folder)) as story:
-        story.told = refused(model)
-        copied(folder)
-    keep(story)
-
-
-def test_the_architecture_is_unknown(
-    place: Callable[[str], Model], broken_weights: Path, keep: Keep
-) -> None:
-    folder = with_architecture(broken_weights / "unknown", "NoSuchForCausalLM")
-    model = place("unknown")
-    with new("The engine knows no such architecture", model, model=at(folder)) as story:
+    fault, spoilt = NO_GOOD[wrong]
+    folder, model = spoilt(broken_weights / wrong), place(wrong)
+    with new(fault, model, model=at(folder)) as story:
         story.told = refused(model)
         copied(folder)
     keep(story)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def _goes_back(served: Model, keep: Keep, fault: str, **spec: Any) -> str:
 
 def _former(model: Model, spec: dict[str, Any]) -> dict[str, Any]:
     """Return the fields as they stand, None for those that are not there."""
-    now = json.loads(json.dumps(model.now["spec"]))
+    now = model.now["spec"]
     return {name: now.get(name) for name in spec}
 
 

@@ -168,7 +168,7 @@ def told_of_quota(model: Model) -> str:
 
 def engine_workers() -> list[psutil.Process]:
     """Return the worker processes of all engines of this machine, oldest first."""
-    found = [it for it in psutil.process_iter(["name", "cmdline"]) if _is_worker(it)]
+    found = [it for it in psutil.process_iter(["cmdline"]) if _is_worker(it)]
     return sorted(found, key=lambda it: it.create_time())
 
 

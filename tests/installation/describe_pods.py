@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.reader import ReadFailed
+from tests.repeating import repeated
 
 from freehold.render.source_pin import SourcePin
 from freehold.sources.told import Told, tell
@@ -30,23 +30,16 @@ _EVERY_S = 0.5
 @contextmanager
 def reading_sources(cluster: Cluster) -> Iterator[None]:
     """Run what pods that read sources would run, for as long as the context lasts."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_run, args=(cluster, stop), daemon=True)
-    thread.start()
-    try:
+    with repeated(lambda: _end_all(cluster), _EVERY_S):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
-def _run(cluster: Cluster, stop: threading.Event) -> None:
-    while not stop.wait(_EVERY_S):
-        # the API server may be away, and a pod gone
-        with suppress(ReadFailed, KubectlFailed):
-            for pod in cluster.list("pods", selector=_SELECTOR):
-                if pod["status"].get("phase") == "Running":
-                    end_describing(cluster, pod, _answer(pod["spec"]["containers"][0]["args"]))
+def _end_all(cluster: Cluster) -> None:
+    # the API server may be away, and a pod gone
+    with suppress(ReadFailed, KubectlFailed):
+        for pod in cluster.list("pods", selector=_SELECTOR):
+            if pod["status"].get("phase") == "Running":
+                end_describing(cluster, pod, _answer(pod["spec"]["containers"][0]["args"]))
 
 
 def _answer(arguments: list[str]) -> str:

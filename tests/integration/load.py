@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.integration.one_model import Model
+from tests.repeating import repeated
 
 # Between two requests; the fake of Ray answers at once.
 _PAUSE_S = 0.05
@@ -32,7 +32,7 @@ class Load:
 @contextmanager
 def load(model: Model) -> Iterator[Load]:
     """Ask the endpoint of a model through the fake of Ray, as a client of the Service would."""
-    found, stop = Load(), threading.Event()
+    found = Load()
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({"http": model.kuberay.ray.url})
     )
@@ -40,20 +40,14 @@ def load(model: Model) -> Iterator[Load]:
     body = json.dumps({"model": model.name, "prompt": "Hello", "max_tokens": 1}).encode()
 
     def ask() -> None:
-        while not stop.wait(_PAUSE_S):
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-            try:
-                with opener.open(request, timeout=30) as answer:
-                    found.answered += b"choices" in answer.read()
-            except urllib.error.HTTPError as error:
-                found.lost.append(f"{error.code}: {error.read()!r}")
-            except OSError as error:
-                found.lost.append(str(error))
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        try:
+            with opener.open(request, timeout=30) as answer:
+                found.answered += b"choices" in answer.read()
+        except urllib.error.HTTPError as error:
+            found.lost.append(f"{error.code}: {error.read()!r}")
+        except OSError as error:
+            found.lost.append(str(error))
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
+    with repeated(ask, _PAUSE_S):
         yield found
-    finally:
-        stop.set()
-        thread.join()
