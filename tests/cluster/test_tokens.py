@@ -1,15 +1,19 @@
-"""Tokens out of a real cluster: one model from zero, through what goes wrong."""
+"""Tokens out of a real cluster: one model from zero to many replicas, through what goes wrong."""
 
 from __future__ import annotations
 
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
 import pytest
-from tests.cluster.load import load
+from tests.cluster.load import Load, load
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.node.installation import Installation
+
+# More than the sixteen that one replica runs and the two that may wait.
+MANY = 40
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,28 @@ def test_traffic_does_not_notice_that_the_api_server_is_away(
     awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
 
 
+def test_a_rollout_that_cannot_start_goes_back_and_no_client_notices(awake: Model) -> None:
+    before = awake.status["currentRevision"]
+    absent = {"accelerator": "cpu", "image": "registry.example.com/absent:1"}
+    with load(awake, 4) as asked:
+        awake.edit(rollout={"progressDeadline": "20s"}, engine={"images": [absent]})
+        told = awake.wait("Stalled", "True", "RolledBack")["message"]
+        awake.until("requests come back after it", _more(asked))
+    assert asked.lost == [] and asked.answered == asked.sent
+    assert absent["image"] in told and before in told
+    assert awake.condition("Serving")["status"] == "True"
+    assert awake.status["currentRevision"] == before != awake.status["updateRevision"]
+    awake.edit(rollout=None, engine=None)
+    awake.wait("Ready", "True", "Answers")
+    assert awake.status["updateRevision"] == before
+
+
+def _more(asked: Load) -> Callable[[], bool]:
+    """Return whether more requests have come back than at this moment."""
+    before = len(asked.ended)
+    return lambda: len(asked.ended) > before
+
+
 def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
     pods = set(awake.pods("worker"))
     gone = min(pods)
@@ -63,3 +89,12 @@ def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
     awake.until("another one is there", lambda: set(awake.pods("worker")) - pods)
     assert awake.complete("Once upon a time", 4)["choices"]
     awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+
+
+# the last, since the second engine stays for minutes and takes the cores from what else starts
+def test_under_load_a_worker_pod_comes_with_each_replica(awake: Model) -> None:
+    with load(awake, MANY) as asked:
+        awake.until("two replicas run", lambda: awake.status.get("readyReplicas") == 2)
+        assert len(awake.pods("worker")) == 2
+        awake.until("the load is told", lambda: awake.status["scaling"].get("queued"))
+    assert asked.lost == [] and asked.answered == asked.sent > MANY

@@ -14,6 +14,7 @@ from tests.fake_ray.services import Services
 _SERVICE = re.compile(r"(?P<service>[a-z0-9.-]+?)\.(?P<namespace>[a-z0-9-]+)\.svc(\.[a-z0-9.-]+)?$")
 _DASHBOARD = 8265
 _APPLICATIONS = "/api/serve/applications"
+_LOG_FILE = "/api/v0/logs/file"
 _COMPLETIONS = ("/v1/completions", "/v1/chat/completions")
 
 
@@ -77,6 +78,10 @@ class FakeRay:
             return web.Response(status=steering.dashboard, text="the dashboard is steered to fail")
         if steering.token is not None and token != steering.token:
             return web.Response(status=401, text="Unauthorized: Missing authentication token")
+        if request.path == _LOG_FILE:
+            known = request.query["filename"] == f"serve/freehold_scaling_{cluster.model}.log"
+            found = steering.scaling if known else ""
+            return web.Response(status=200 if found else 500, text=f"{found}\n")
         if request.path.rstrip("/") != _APPLICATIONS:
             return _node(request)
         if request.method == "PUT":

@@ -25,6 +25,7 @@ class Steering:
         hangs: Whether the endpoint takes a request and never answers.
         dashboard: HTTP status of the dashboard; 200 for the normal course.
         token: Token that the dashboard asks for; None for no authentication.
+        scaling: The last line of the scaling policy's log; "" where there is no log.
         next_only: Whether clusters that have a Serve config already go on as before.
     """
 
@@ -37,6 +38,7 @@ class Steering:
     hangs: bool = False
     dashboard: int = 200
     token: str | None = None
+    scaling: str = ""
     next_only: bool = False
 
     @classmethod

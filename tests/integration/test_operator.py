@@ -78,6 +78,20 @@ def test_a_manifest_becomes_an_endpoint_that_answers(
     assert kuberay.ray.model(namespace, NAME)["requests"] == {"/v1/completions": 1}
 
 
+def test_the_load_and_what_was_decided_of_it_are_in_the_status(
+    cluster: Cluster, operator: Operator, kuberay: KubeRay, namespace: str, kubectl: Kubectl
+) -> None:
+    told = {"reason": "ScalingUp", "message": "2 replicas are wanted.", "running": 16, "queued": 5}
+    kuberay.ray.steer(namespace, NAME, scaling=json.dumps(told))
+    apply_model(cluster, namespace, example(NAME))
+    kubectl("wait", "--for=condition=Ready", f"fmd/{NAME}", "--timeout=60s")
+    model = child(cluster, "fmd", namespace)
+    assert model["status"]["scaling"] == {**told, "starting": 0}
+    head, row = kubectl("get", "fmd", NAME, "--output=wide").splitlines()
+    shown = dict(zip(head.split(), row.split(), strict=True))
+    assert (shown["RUNNING"], shown["QUEUED"]) == ("16", "5")
+
+
 def test_a_model_at_zero_is_ready_and_nothing_wakes_it(
     cluster: Cluster, operator: Operator, kuberay: KubeRay, namespace: str
 ) -> None:

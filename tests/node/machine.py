@@ -30,6 +30,10 @@ CNI = Path("/usr/lib/cni")
 # that they share the cores with the pods and not with everything else here. They are beside the
 # pods' groups, since a group with processes of its own may have no groups below it (version 2).
 _CONTROLLERS, _SYSTEM = ("pids", "cpu"), "system"
+# They carry the control plane too, which on other clusters has machines of its own: pods that use
+# all cores must not starve it. By the file of either version, with the most that it takes, more
+# than a hundred times what a kubelet gives all pods of a machine with two cores.
+_FIRST = {"cpu.shares": "262144", "cpu.weight": "10000"}
 # A kubelet sets these (``pkg/kubelet/cm/container_manager_linux.go``); no namespace has its own.
 _SYSCTLS = (
     "vm/overcommit_memory",
@@ -108,6 +112,8 @@ def begin_machine(processes: Processes) -> Machine:
     name = processes.folder.name
     for group in (*_system_groups(name), *_groups(name)):
         group.mkdir(parents=True, exist_ok=True)
+    for group in _system_groups(name):
+        _put_first(group)
     machine = Machine(processes.folder, processes.start("machine", _holder(processes.folder)))
     machine.server.says(_READY)
     _lay_cable(machine)
@@ -142,6 +148,13 @@ def _system_groups(name: str) -> list[Path]:
     only = (_CGROUPS / "cgroup.procs").exists()
     tops = [_CGROUPS] if only else [_CGROUPS / it for it in _CONTROLLERS]
     return [top / name / _SYSTEM for top in tops]
+
+
+def _put_first(group: Path) -> None:
+    """Let a group have the cores before others, where it has a controller of them."""
+    for name, most in _FIRST.items():
+        if (group / name).exists():
+            (group / name).write_text(most)
 
 
 def _joining(name: str) -> str:

@@ -61,6 +61,8 @@ def _model_deployment() -> dict[str, Any]:
             _column("Desired", ".status.desiredReplicas", "integer"),
             _column("ReadyReplicas", ".status.readyReplicas", "integer"),
             _column("Accelerator", ".status.plan.accelerator"),
+            _column("Running", ".status.scaling.running", "integer", priority=1),
+            _column("Queued", ".status.scaling.queued", "integer", priority=1),
             _column("Cost", ".status.plan.hourlyCost.amount", priority=1),
             _column("Address", ".status.addresses[0].url", priority=1),
             _AGE,

@@ -83,12 +83,15 @@ class Address(ApiModel):
 
 
 class Scaling(ApiModel):
-    """The last scaling decision."""
+    """The load, and what was decided of it."""
 
-    reason: str = Field(description="One-word reason.")
+    reason: str = Field(description="The last decision in a word.")
     message: str = Field(
         max_length=LONGEST_MESSAGE, description="A sentence with the numbers that decided."
     )
+    queued: Count | None = Field(default=None, description="Requests that wait.")
+    running: Count | None = Field(default=None, description="Requests that engines run.")
+    starting: Count | None = Field(default=None, description="Replicas that start.")
 
 
 class WorkloadReference(ApiModel):
@@ -134,7 +137,10 @@ class ModelDeploymentStatus(ApiModel):
     ready_replicas: Count | None = Field(default=None, description="Replicas that answer.")
     desired_replicas: Count | None = Field(default=None, description="Replicas that are wanted.")
     selector: str | None = Field(default=None, description="Label selector of the pods.")
-    scaling: Scaling | None = Field(default=None, description="The last scaling decision.")
+    scaling: Scaling | None = Field(
+        default=None,
+        description="The load, and why there are as many replicas; at most a minute old.",
+    )
     workloads: tuple[WorkloadReference, ...] | None = Field(
         default=None,
         max_length=MOST_ITEMS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -19,11 +19,30 @@ from freehold.plan.canonical import canonical_json
 from freehold.render.endpoint_service import endpoint_url
 from freehold.render.revision import Revision
 from freehold.render.serve_config import from_yaml
-from freehold.status.outcome import Engines, Submission
+from freehold.status.outcome import Engines, ScalingDecision, Submission
 from freehold.status.raw import count, items, mapping, text
+from freehold.status.scaling import read_scaling
 
 # Reading YAML is most of what a pass without a change would cost.
 _REMEMBERED = 4096
+# As ``freehold.serving.scaling`` names it, which only Ray can import.
+_LOG = "freehold_scaling_{}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Serve tells of a model.
+
+    Attributes:
+        engines: The replicas of the cluster that serves, as Serve told last; None where it never
+            did: a dashboard that misses a question says nothing about replicas.
+        submission: What became of the Serve config, as Serve says now; None where it says nothing.
+        scaling: What the scaling policy told last; None where it cannot be heard.
+    """
+
+    engines: Engines | None = None
+    submission: Submission | None = None
+    scaling: ScalingDecision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +60,34 @@ class Observer:
     key: InstallKey
     _last: dict[Key, tuple[str, Engines]] = field(default_factory=dict)
 
-    async def look(
-        self, seen: Seen, revision: Revision
-    ) -> tuple[Engines | None, Submission | None]:
-        """Return the replicas of the cluster that serves, and what became of the Serve config.
-
-        The replicas are those that Serve told last, None where it never did: a dashboard that
-        misses a question says nothing about replicas. Of the config only what Serve says now.
-        """
-        service = seen.ray_service
-        if service is None:
-            return None, None
-        engines, said = None, None
-        if service.active is not None:
-            details = await self._details(seen, service.active.name)
-            engines = self._engines(seen, service.active.name, revision, details)
-            said = _submission(seen, service.active.name, details)
-        if service.pending is not None:
+    async def look(self, seen: Seen, revision: Revision) -> Told:
+        """Return what Serve tells of a model."""
+        service, found = seen.ray_service, Told()
+        if service is not None and service.active is not None:
+            name = service.active.name
+            details = await self._details(seen, name)
+            found = Told(
+                engines=self._engines(seen, name, revision, details),
+                submission=_submission(seen, name, details),
+                scaling=await self._scaling(seen, name, details),
+            )
+        if service is not None and service.pending is not None:
             name = service.pending.name
             said = _submission(seen, name, await self._details(seen, name))
-        return engines, said
+            found = replace(found, submission=said)
+        return found
+
+    async def _scaling(
+        self, seen: Seen, cluster: str, details: Mapping[str, Any]
+    ) -> ScalingDecision | None:
+        """Return what the scaling policy told last; it runs and writes where the controller is."""
+        node = text(mapping(details, "controller_info").get("node_id"))
+        if not (node and mapping(details, "applications", seen.key.name)):
+            return None
+        head, token = _head(seen, cluster), self.key.ray_token(seen.uid)
+        log = f"serve/{_LOG.format(seen.key.name)}"
+        line = await self.endpoints.last_line(head, seen.key.namespace, token, node, log)
+        return read_scaling(line)
 
     async def declare_again(self, seen: Seen, cluster: str, *, emptied: bool) -> bool:
         """Give Serve again what it gave up on; return whether it was taken.
@@ -119,8 +146,10 @@ def _engines(details: Mapping[str, Any], application: str, deployment: str) -> E
     target = count(found.get("target_num_replicas"))
     if target is None:
         return None
-    running = (it for it in items(found.get("replicas")) if it.get("state") == "RUNNING")
-    return Engines(target, frozenset(str(it.get("replica_id")) for it in running))
+    replicas = list(items(found.get("replicas")))
+    running = (it for it in replicas if it.get("state") == "RUNNING")
+    starting = sum(it.get("state") == "STARTING" for it in replicas)
+    return Engines(target, frozenset(str(it.get("replica_id")) for it in running), starting)
 
 
 def _head(seen: Seen, cluster: str) -> str:

@@ -50,6 +50,8 @@ from freehold.status.summarize import summarize
 
 # How soon to look again for what no watch tells: engines that start, what Serve has taken up.
 _ENGINES_S = 10.0
+# For the load of what runs.
+_LOAD_S = 30.0
 # And for what is in a child's way, or missing: it bears no label of ours.
 _IN_THE_WAY_S = 15.0
 
@@ -213,11 +215,18 @@ class Reconciler:
         )
         if revision is None:
             return outcome
-        engines, said = await self.observer.look(seen, revision)
-        probe, retry = self.observer.probes.last(seen.key), self.recovery.retry(seen.key, outcome)
-        outcome = replace(outcome, engines=engines, submission=said, probe=probe, retry=retry)
+        told = await self.observer.look(seen, revision)
+        outcome = replace(
+            outcome,
+            engines=told.engines,
+            submission=told.submission,
+            scaling=told.scaling,
+            probe=self.observer.probes.last(seen.key),
+            retry=self.recovery.retry(seen.key, outcome),
+        )
         if needs_probe(outcome) and not outcome.deleting:
-            self.observer.probe(seen, revision, engines.running if engines else frozenset())
+            running = told.engines.running if told.engines else frozenset()
+            self.observer.probe(seen, revision, running)
         return outcome
 
     async def _report(self, seen: Seen, outcome: Outcome) -> float | None:
@@ -280,7 +289,7 @@ def _look_again(outcome: Outcome) -> float | None:
             return _ENGINES_S
     if outcome.rollout is not None or service is None or not service.ready:
         return whole
-    return None
+    return _LOAD_S if outcome.running else None
 
 
 def _soonest(*waits: float | None) -> float | None:

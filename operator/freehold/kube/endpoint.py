@@ -78,6 +78,26 @@ class ModelEndpoints:
             return None
         return found if isinstance(found, dict) else None
 
+    async def last_line(self, head: str, namespace: str, token: str, node: str, log: str) -> str:
+        """Return the last line of a log of Ray's; "" where it cannot be had.
+
+        Args:
+            head: Name of the head's Service.
+            namespace: Its namespace.
+            token: Ray's token.
+            node: Ray's id of the node on which the log lies.
+            log: Its path in the node's folder of logs.
+        """
+        url, headers = f"{_dashboard(head, namespace)}/api/v0/logs/file", _bearer(token)
+        which = {"node_id": node, "filename": log, "lines": "1", "timeout": "2"}
+        asking = self._session.get(url, params=which, headers=headers, timeout=_DETAILS_TIMEOUT)
+        try:
+            async with asking as answer:
+                found = await answer.text(errors="replace") if answer.status == 200 else ""
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+        return found.strip()
+
     async def declare(
         self, head: str, namespace: str, token: str, config: Mapping[str, Any]
     ) -> bool:
@@ -99,7 +119,11 @@ class ModelEndpoints:
 
 
 def _applications(head: str, namespace: str) -> str:
-    return f"http://{head}.{namespace}.svc:8265/api/serve/applications/"
+    return f"{_dashboard(head, namespace)}/api/serve/applications/"
+
+
+def _dashboard(head: str, namespace: str) -> str:
+    return f"http://{head}.{namespace}.svc:8265"
 
 
 def _bearer(key: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from freehold.api.modeldeployment import ModelDeploymentSpec
 from freehold.api.scalars import duration_seconds
 
 DEFAULT_QUEUE_DEPTH = 2
+# Of every model, whatever its bounds: replicas start anew when a policy comes or goes.
+_POLICY = "freehold.serving.scaling:FollowQueue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +77,5 @@ def autoscaling_config(spec: ModelDeploymentSpec, concurrency: int, pace: Pace) 
         "upscaling_factor": 1.0,
         "downscaling_factor": 1.0,
         "aggregation_function": "mean",
+        "policy": {"policy_function": _POLICY},
     }

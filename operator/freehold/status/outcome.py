@@ -116,10 +116,12 @@ class Engines:
     Attributes:
         target: Replicas that Serve wants.
         running: Ids of those that run; a new engine has a new one.
+        starting: How many start.
     """
 
     target: int
     running: frozenset[str] = frozenset()
+    starting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,19 @@ class PassError:
 
 @dataclass(frozen=True, slots=True)
 class ScalingDecision:
-    """The last decision of the scaling policy, in its own words."""
+    """What the scaling policy told last, in its own words.
+
+    Attributes:
+        reason: The decision in a word.
+        message: Why, in a sentence with the numbers that decided.
+        running: Requests that engines run; None where that is not known.
+        queued: Requests that wait, in engines and before them; None where that is not known.
+    """
 
     reason: str
     message: str
+    running: int | None = None
+    queued: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +212,7 @@ class Outcome:
         error: What ended the pass early; None when it came to its end.
         progress_deadline: ``spec.rollout.progressDeadline``.
         addresses: Where the model answers: protocol and URL.
-        scaling: The last scaling decision, where it is known.
+        scaling: What the scaling policy told last; None while it is not heard.
     """
 
     name: str

@@ -17,6 +17,7 @@ from freehold.status.past import Past, read_past
 from freehold.status.pod_state import WORKER
 from freehold.status.raw import count, items, mapping, text, timestamp
 from freehold.status.scaled import desired_replicas
+from freehold.status.scaling import scaling
 from freehold.status.verdict import Summary, Verdict, verdict
 
 
@@ -136,7 +137,9 @@ def _told(outcome: Outcome, past: Past, serves: bool) -> Iterator[tuple[str, Any
     if outcome.addresses:
         pairs = outcome.addresses[:MOST_ITEMS]
         yield "addresses", [{"name": name, "url": url} for name, url in pairs]
-    yield from _scaling(outcome, past)
+    why = scaling(outcome, past)
+    if why is not None:
+        yield "scaling", why
     service = outcome.ray_service
     if service is not None:
         revision = outcome.current_revision or outcome.update_revision
@@ -144,15 +147,3 @@ def _told(outcome: Outcome, past: Past, serves: bool) -> Iterator[tuple[str, Any
         yield "workloads", [{**workload, "ready": serves}]
     elif not outcome.observed and list(items(past.raw.get("workloads"))):
         yield "workloads", [dict(item) for item in items(past.raw.get("workloads"))][:MOST_ITEMS]
-
-
-def _scaling(outcome: Outcome, past: Past) -> Iterator[tuple[str, Any]]:
-    """Yield the last scaling decision, the former one where this pass has not heard of any."""
-    if outcome.replicas.minimum == outcome.replicas.maximum or outcome.suspended:
-        return  # nothing decides
-    former = mapping(past.raw, "scaling")
-    reason, message = text(former.get("reason")), text(former.get("message"))
-    if outcome.scaling is not None:
-        reason, message = outcome.scaling.reason, outcome.scaling.message
-    if reason and message:
-        yield "scaling", {"reason": reason, "message": sentence(message)}

@@ -224,7 +224,7 @@ def test_the_columns_are_those_of_the_documentation() -> None:
     assert names(MODEL, wide=False) == [
         *("Ready", "Reason", "Desired", "ReadyReplicas", "Accelerator", "Age")
     ]
-    assert names(MODEL, wide=True) == ["Cost", "Address"]
+    assert names(MODEL, wide=True) == ["Running", "Queued", "Cost", "Address"]
     assert names(CLASS, wide=False) == ["Vendor", "Memory", "Provisionable", "Age"]
 
 

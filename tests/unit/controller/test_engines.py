@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,14 +12,14 @@ from typing import Any, cast
 import pytest
 from tests.unit.status.situations import cluster, service
 
-from freehold.controller.engines import Observer
+from freehold.controller.engines import Observer, Told
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
 from freehold.controller.probes import Probes
 from freehold.controller.queue import Key
 from freehold.kube.endpoint import ModelEndpoints
 from freehold.render.revision import Revision
-from freehold.status.outcome import Engines, Submission
+from freehold.status.outcome import Engines, ScalingDecision, Submission
 from freehold.status.ray_cluster_state import read_ray_cluster
 
 CONFIG = """
@@ -43,10 +44,14 @@ class Serve:
 
     def __init__(self, **told: Any) -> None:
         self.told = {name.replace("_", "-"): it for name, it in told.items()}
+        self.lines: dict[tuple[str, str, str], str] = {}
         self.put: list[tuple[str, Any]] = []
 
     async def serve_details(self, head: str, namespace: str, token: str) -> Any:
         return self.told.get(head.removesuffix("-head-svc"))
+
+    async def last_line(self, head: str, namespace: str, token: str, node: str, log: str) -> str:
+        return self.lines.get((head.removesuffix("-head-svc"), node, log), "")
 
     async def declare(self, head: str, namespace: str, token: str, config: Any) -> bool:
         self.put.append((head, config))
@@ -86,10 +91,11 @@ BOTH, ONE = seen(active="chat-old", pending="chat-new"), seen(active="chat-old")
 
 def details(status: str, config: Mapping[str, Any] = APPLICATION, **deployments: Any) -> Any:
     told = {"status": status, "message": "", "deployed_app_config": config}
-    return {"applications": {"chat": {**told, "deployments": deployments}}}
+    applications = {"chat": {**told, "deployments": deployments}}
+    return {"controller_info": {"node_id": "n1"}, "applications": applications}
 
 
-def look(serve: Serve, world: Seen) -> tuple[Engines | None, Submission | None]:
+def look(serve: Serve, world: Seen) -> Told:
     return asyncio.run(observer(serve).look(world, REVISION))
 
 
@@ -98,32 +104,48 @@ SERVER = {"target_num_replicas": 1, "replicas": [{"replica_id": "a", "state": "R
 
 @pytest.mark.parametrize(("config", "taken"), [(APPLICATION, True), (OTHER, False), ({}, False)])
 def test_serve_says_whether_it_has_the_present_application(config: Any, taken: bool) -> None:
-    engines, said = look(Serve(chat_old=details("RUNNING", config, Server=SERVER)), ONE)
-    assert engines == Engines(1, frozenset({"a"}))
-    assert said == Submission("chat-old", "RUNNING", taken)
+    told = look(Serve(chat_old=details("RUNNING", config, Server=SERVER)), ONE)
+    assert told.engines == Engines(1, frozenset({"a"}))
+    assert told.submission == Submission("chat-old", "RUNNING", taken)
 
 
 def test_the_cluster_that_is_to_take_over_is_the_one_that_is_given_it() -> None:
     failed = details("DEPLOY_FAILED", Server={"message": "KeyError: 'x'"})
     serve = Serve(chat_old=details("RUNNING", OTHER, Server=SERVER), chat_new=failed)
-    engines, said = look(serve, BOTH)
-    assert engines == Engines(1, frozenset({"a"}))
-    assert said == Submission("chat-new", "DEPLOY_FAILED", True, "KeyError: 'x'")
+    told = look(serve, BOTH)
+    assert told.engines == Engines(1, frozenset({"a"}))
+    assert told.submission == Submission("chat-new", "DEPLOY_FAILED", True, "KeyError: 'x'")
 
 
 def test_a_serve_that_does_not_answer_says_nothing() -> None:
-    assert look(Serve(chat_old=details("RUNNING", Server=SERVER)), BOTH)[1] is None
-    assert look(Serve(), ONE) == (None, None)
+    assert look(Serve(chat_old=details("RUNNING", Server=SERVER)), BOTH).submission is None
+    assert look(Serve(), ONE) == Told()
+
+
+def test_replicas_that_start_are_counted() -> None:
+    replicas = [*SERVER["replicas"], {"replica_id": "b", "state": "STARTING"}]
+    server = {"target_num_replicas": 2, "replicas": replicas}
+    engines = look(Serve(chat_old=details("RUNNING", Server=server)), ONE).engines
+    assert engines == Engines(2, frozenset({"a"}), starting=1)
+
+
+def test_the_scaling_policy_is_heard_where_serves_controller_runs() -> None:
+    serve = Serve(chat_old=details("RUNNING", Server=SERVER))
+    assert look(serve, ONE).scaling is None
+    serve.lines["chat-old", "n1", "serve/freehold_scaling_chat.log"] = json.dumps(
+        {"reason": "Holding", "message": "5 requests run.", "running": 5, "queued": 0}
+    )
+    assert look(serve, ONE).scaling == ScalingDecision("Holding", "5 requests run.", 5, 0)
 
 
 def test_of_a_cluster_that_is_gone_nothing_is_remembered() -> None:
     async def story() -> list[Engines | None]:
         serve = Serve(chat_old=details("RUNNING", Server=SERVER))
         asked = observer(serve)
-        found = [(await asked.look(ONE, REVISION))[0]]
+        found = [(await asked.look(ONE, REVISION)).engines]
         serve.told.clear()
         gone = replace(ONE, ray_clusters=())
-        found += [(await asked.look(it, REVISION))[0] for it in (ONE, gone)]
+        found += [(await asked.look(it, REVISION)).engines for it in (ONE, gone)]
         return found
 
     engines = Engines(1, frozenset({"a"}))

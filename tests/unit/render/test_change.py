@@ -142,7 +142,7 @@ NEW_REPLICAS: dict[str, tuple[Edit, str]] = {
     ),
     "a policy": (
         scaling(policy={"policy_function": "a:b"}),
-        "autoscaling_config.policy: nothing becomes",
+        "autoscaling_config.policy.policy_function: ",
     ),
     "options of the actor": (
         deploying(ray_actor_options={"num_cpus": 2}),

@@ -42,7 +42,6 @@ ABSENT = {
     "upscale_smoothing_factor",  # deprecated: upscaling_factor
     "downscale_smoothing_factor",  # deprecated: downscaling_factor
     "initial_replicas",  # any change of the deployment goes back to it, however many run
-    "policy",  # part of the application's code to Serve: any change restarts every replica
 }
 # Whatever bears on scaling, under any of the names that Serve LLM has for it.
 SCALING = {

@@ -19,7 +19,6 @@ from tests.unit.status.situations import (
     SERVED,
     SERVES,
     SITUATIONS,
-    TWO,
     Situation,
     application,
     beside,
@@ -44,6 +43,7 @@ from freehold.status.outcome import (
     ScalingDecision,
     Submission,
 )
+from freehold.status.scaling import read_scaling
 from freehold.status.serving import needs_probe, rolled_out
 
 EVERY = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda it: it.sentence)
@@ -229,10 +229,32 @@ def test_what_waits_for_the_pause_to_end_is_told_with_what_it_costs(kind: str, c
 def test_a_scaling_decision_stays_until_another_is_heard_of() -> None:
     scaled = replace(SERVES, replicas=Replicas(1, 4), scaling=ScalingDecision("Holding", "5 wait."))
     told_once = status_of(scaled)
-    assert told_once["scaling"] == {"reason": "Holding", "message": "5 wait."}
+    assert told_once["scaling"] == {"reason": "Holding", "message": "5 wait.", "starting": 0}
     silent = replace(scaled, scaling=None)
     assert status_of(silent, LATER, told_once)["scaling"] == told_once["scaling"]
-    assert "scaling" not in status_of(replace(silent, replicas=TWO), LATER, told_once)
+    asleep = replace(silent, replicas=Replicas(0, 0))
+    assert "scaling" not in status_of(asleep, LATER, told_once)
+
+
+def test_the_load_is_told_with_the_decision() -> None:
+    decision = ScalingDecision("ScalingUp", "2 are wanted.", running=16, queued=14)
+    engines = Engines(2, frozenset({"a"}), starting=1)
+    status = status_of(replace(SERVES, engines=engines, scaling=decision))
+    words = {"reason": "ScalingUp", "message": "2 are wanted."}
+    assert status["scaling"] == {**words, "queued": 14, "running": 16, "starting": 1}
+
+
+def test_from_zero_serve_does_not_ask_the_policy_whose_last_word_is_old() -> None:
+    old = ScalingDecision("Holding", "0 replicas are wanted.", running=0, queued=0)
+    waking = replace(ASLEEP, engines=Engines(1, starting=1), scaling=old)
+    told = status_of(waking)["scaling"]
+    message = "No replica runs yet and 1 replica is wanted."
+    assert told == {"reason": "Waking", "message": message, "starting": 1}
+
+
+@pytest.mark.parametrize("line", ["", "Traceback", "[]", '{"reason": "Holding"}', '{"reas'])
+def test_a_line_that_is_none_of_the_policys_says_nothing(line: str) -> None:
+    assert read_scaling(line) is None
 
 
 def test_what_is_suspended_from_the_first_needs_no_plan() -> None:

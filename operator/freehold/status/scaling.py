@@ -1,0 +1,67 @@
+"""Why a model has as many replicas as it has: what the policy inside Serve tells of its load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from freehold.api.faults import counted
+from freehold.status.message import agreeing, sentence
+from freehold.status.outcome import Engines, Outcome, ScalingDecision
+from freehold.status.past import Past
+from freehold.status.raw import count, mapping, text
+
+_WAKING = "Waking"
+
+
+def read_scaling(line: str) -> ScalingDecision | None:
+    """Return what a line of the policy's log says; None where it is none.
+
+    Args:
+        line: The last line, as ``freehold.serving.scaling`` writes it.
+    """
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None  # cut while it was written, or not there
+    reason, message = text(mapping(found).get("reason")), text(mapping(found).get("message"))
+    if not (reason and message):
+        return None
+    return ScalingDecision(reason, message, count(found.get("running")), count(found.get("queued")))
+
+
+def scaling(outcome: Outcome, past: Past) -> dict[str, Any] | None:
+    """Return ``status.scaling``; what this pass has not heard of stays as it was."""
+    if outcome.replicas.maximum == 0 or outcome.suspended:
+        return None  # nothing decides
+    told = _decision(outcome) or _former(mapping(past.raw, "scaling"))
+    if told is None:
+        return None
+    starting = outcome.engines.starting if outcome.engines else None
+    if starting is None:
+        starting = count(mapping(past.raw, "scaling").get("starting"))
+    figures = {"queued": told.queued, "running": told.running, "starting": starting}
+    known = {name: it for name, it in figures.items() if it is not None}
+    return {"reason": told.reason, "message": sentence(told.message), **known}
+
+
+def _decision(outcome: Outcome) -> ScalingDecision | None:
+    """Return the last decision; from zero Serve decides without asking the policy."""
+    engines = outcome.engines
+    return (
+        _wakes(engines) if engines and not engines.running and engines.target else outcome.scaling
+    )
+
+
+def _wakes(engines: Engines) -> ScalingDecision:
+    is_ = agreeing(engines.target, "is", "are")
+    told = f"No replica runs yet and {counted(engines.target, 'replica')} {is_} wanted."
+    return ScalingDecision(_WAKING, told)
+
+
+def _former(raw: Mapping[str, Any]) -> ScalingDecision | None:
+    reason, message = text(raw.get("reason")), text(raw.get("message"))
+    if not (reason and message):
+        return None
+    return ScalingDecision(reason, message, count(raw.get("running")), count(raw.get("queued")))
