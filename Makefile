@@ -116,7 +116,7 @@ bench-operator: $(VENV)/.ready tools ## Many models at once, beside a bare clien
 bench-replicas: tools setup ## Replicas and worker pods that follow the queue, on a real node; needs root
 	$(BIN)/python benchmarks/replicas_follow.py --results benchmarks/results
 
-bench-cold: tools setup ## Time to a first token in pods, beside a plain RayService and vllm serve, on a real node; needs root
+bench-cold: tools setup ## Time to a first token in pods, beside plain Ray and vLLM, on a real node; needs root
 	$(BIN)/python benchmarks/cold_start.py --results benchmarks/results
 
 clean: ## Remove the environment

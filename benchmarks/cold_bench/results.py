@@ -22,7 +22,7 @@ class ColdStart:
         way: Who started; one of ``WAYS``.
         what: From what.
         round: In which round, from 1.
-        moments: Seconds from the beginning until each part had ended, as far as it was seen.
+        moments: Seconds from the beginning until each part that it has had ended.
         asked: Requests that it took; one is enough where it is kept until it can be answered.
     """
 
@@ -39,15 +39,15 @@ class ColdStart:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Seconds of each part that was seen, which add up to the total.
+        """Seconds of each part that it has, which add up to the total.
 
         Each counts from the end of those before it: what ended sooner than they did took nothing
-        more. What is told later than the first token came ends with it.
+        more.
         """
         found: dict[str, float] = {}
         before = 0.0
         for part in (it for it in PARTS if it in self.moments):
-            end = min(max(self.moments[part], before), self.total)
+            end = max(self.moments[part], before)
             found[part], before = end - before, end
         return found
 

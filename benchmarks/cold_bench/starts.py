@@ -10,13 +10,13 @@ import psutil
 from benchmarks.cold_bench.asking import until_token
 from benchmarks.cold_bench.results import ColdStart, What
 from benchmarks.cold_bench.subjects import Deployed
-from benchmarks.cold_bench.watched import OF_A_WAKE, TOKEN, watching
+from benchmarks.cold_bench.watched import OF_A_WAKE, watching
 from tests.control_plane.processes import wait_for
 
 # Longer than any start that is worth a figure.
 START_SECONDS = 900.0
-# What ends or has just started takes from what starts: it is waited for until most of both cores
-# are free over some seconds.
+# What ends or has just started takes from what starts: so half of the cores' time is to be free
+# over some seconds first.
 _REST_PERCENT, _LOOK_SECONDS, _REST_SECONDS = 50.0, 5.0, 300.0
 
 
@@ -50,7 +50,7 @@ def _applied(deployed: Deployed, number: int) -> ColdStart:
     with watching(deployed, subject.workers, subject.parts) as found:
         deployed.apply(1)
         asked = until_token(deployed.endpoint, START_SECONDS)
-        found.note(TOKEN)
+        found.end()
     return ColdStart(subject.way, "apply", number, found.moments, asked)
 
 
@@ -64,7 +64,7 @@ def _woken(deployed: Deployed, number: int) -> ColdStart:
     with watching(deployed, subject.workers, OF_A_WAKE) as found:
         deployed.scale_up()
         asked = until_token(deployed.endpoint, START_SECONDS)
-        found.note(TOKEN)
+        found.end()
     return ColdStart(subject.way, "wake", number, found.moments, asked)
 
 

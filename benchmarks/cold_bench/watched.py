@@ -87,6 +87,10 @@ class Watched:
             ray_service = self.model.ray_service() if asks else None
             self.note(*seen(pods, ray_service, self.workers))
 
+    def end(self) -> None:
+        """Take down that a token came: with it has ended what was not told in time."""
+        self.note(*PARTS)
+
     def note(self, *parts: str) -> None:
         """Take down that parts have ended by now."""
         now = time.monotonic() - self.began

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from benchmarks.cold_bench.report import ratios_of, report
 from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM, ColdStart, Results, Turn
-from benchmarks.cold_bench.watched import seen
+from benchmarks.cold_bench.watched import OF_VLLM, Watched, seen
 
 WORKERS = {"ray.io/node-type": "worker"}
 
@@ -56,8 +56,27 @@ def test_parts_add_up_to_the_total_whatever_ends_first() -> None:
         "worker runs": 10.0,
         "first token": 50.0,
     }
-    late = _start(PLAIN, 1, application_runs=91.0, first_token=90.0)
-    assert late.parts == {"application runs": 90.0, "first token": 0.0}
+
+
+class _Nothing:
+    """A model of which nothing is told."""
+
+    def pods(self) -> list[dict[str, Any]]:
+        return []
+
+    def ray_service(self) -> None:
+        return None
+
+
+def test_what_was_not_told_in_time_ends_with_the_first_token() -> None:
+    found = Watched(_Nothing(), WORKERS, OF_VLLM)
+    found.look()
+    assert found.moments == {}
+    found.note("worker pod", "head pod")
+    found.end()
+    assert found.moments.keys() == {"worker pod", "worker runs", "first token"}
+    assert found.moments["worker pod"] < found.moments["worker runs"]
+    assert found.moments["worker runs"] == found.moments["first token"]
 
 
 def test_ratios_are_of_the_same_round() -> None:
