@@ -15,7 +15,7 @@ PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables co
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check unit integration kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas clean
+.PHONY: help packages setup demo test check unit integration kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -115,6 +115,9 @@ bench-operator: $(VENV)/.ready tools ## Many models at once, beside a bare clien
 
 bench-replicas: tools setup ## Replicas and worker pods that follow the queue, on a real node; needs root
 	$(BIN)/python benchmarks/replicas_follow.py --results benchmarks/results
+
+bench-cold: tools setup ## Time to a first token in pods, beside plain Ray and vLLM, on a real node; needs root
+	$(BIN)/python benchmarks/cold_start.py --results benchmarks/results
 
 clean: ## Remove the environment
 	rm -rf $(VENV)

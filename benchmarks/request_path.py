@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from pathlib import Path
 import psutil
 from path_bench import table
 from path_bench.client import Round
+from path_bench.imports import compile_imports
 from path_bench.parts import guard_microseconds, replica_url, way_costs
 from path_bench.results import ModelResult, WayCosts
 from path_bench.rounds import Figures, measure, turn
@@ -65,10 +65,6 @@ class Load:
 
 
 WAY_SECONDS = 75
-IMPORTS = (
-    *("vllm.entrypoints.openai.api_server", "vllm.v1.worker.cpu_worker"),
-    *("vllm.v1.engine.async_llm", "ray.serve.llm", "ray.dashboard.dashboard"),
-)
 LOADS = {
     "demo": Load(((1, 3, 64), (16, 32, 64)), 75, 20),
     "tiny": Load(((1, 16, 128), (16, 96, 128)), 55, 20),
@@ -85,6 +81,7 @@ def main() -> None:
     seconds = WAY_SECONDS * ("freehold" in options.paths)
     minutes = (seconds + sum(_forecast(LOADS[name], options) for name in models)) / 60
     say(f"{', '.join(options.paths)} on {', '.join(models)}: about {minutes:.0f} minutes")
+    say("importing Ray and vLLM once")
     compile_imports()
     try:
         costs = run_way(options)
@@ -105,13 +102,6 @@ def main() -> None:
             "way": costs and asdict(costs),
         }
         options.json.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def compile_imports() -> None:
-    """Import once what all paths import, so that none pays for the bytecode of the others."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    say("importing Ray and vLLM once")
-    subprocess.run([sys.executable, "-c", f"import {', '.join(IMPORTS)}"], check=True)
 
 
 def run_way(options: argparse.Namespace) -> WayCosts | None:

@@ -30,6 +30,7 @@ class Round:
         streams: Requests under way at once.
         requests: Requests in all.
         tokens: Tokens asked for in each.
+        key: Key that the requests bear; "" for none.
     """
 
     base_url: str
@@ -37,6 +38,7 @@ class Round:
     streams: int
     requests: int
     tokens: int
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,12 @@ async def send(session: aiohttp.ClientSession, work: Round) -> Stream:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    headers = {"Authorization": f"Bearer {work.key}"} if work.key else {}
+    url = f"{work.base_url}/v1/completions"
     start = time.perf_counter()
     first = last = 0.0
     chunks, tail = 0, b""
-    async with session.post(f"{work.base_url}/v1/completions", json=body) as answer:
+    async with session.post(url, json=body, headers=headers) as answer:
         if answer.status != 200:
             raise RuntimeError(f"HTTP {answer.status}: {(await answer.text())[:300]}")
         async for data in answer.content.iter_any():

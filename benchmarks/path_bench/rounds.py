@@ -49,18 +49,36 @@ def measure(family: Family, work: Round) -> Figures:
         RuntimeError: When a request fails, with the client's words.
     """
     before = family.cpu()
+    try:
+        seen = run_client(work)
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}\n{family.last_words()}") from None
+    after = family.cpu()
+    return figures(seen, {role: after[role] - before.get(role, 0.0) for role in after})
+
+
+def run_client(work: Round) -> dict[str, Any]:
+    """Run one round in a process of its own, and return what it saw.
+
+    Raises:
+        RuntimeError: When a request fails, with the client's words.
+    """
     command = [sys.executable, str(_CLIENT), json.dumps(asdict(work))]
     run = subprocess.run(command, capture_output=True, text=True, timeout=_CLIENT_SECONDS)
     if run.returncode:
-        raise RuntimeError(f"{run.stderr.strip()}\n{family.last_words()}")
-    seen = json.loads(run.stdout)
-    after = family.cpu()
-    used = {role: after[role] - before.get(role, 0.0) for role in after}
-    return _figures(seen, used | {"client": seen["cpu"]})
+        raise RuntimeError(run.stderr.strip())
+    seen: dict[str, Any] = json.loads(run.stdout)
+    return seen
 
 
-def _figures(seen: dict[str, Any], used: Mapping[str, float]) -> Figures:
-    streams = seen["streams"]
+def figures(seen: dict[str, Any], used: Mapping[str, float]) -> Figures:
+    """Return the figures of a round.
+
+    Args:
+        seen: What the client saw.
+        used: CPU seconds of the servers by role, as far as they are known.
+    """
+    streams, used = seen["streams"], {**used, "client": seen["cpu"]}
     tokens = sum(stream["tokens"] for stream in streams)
     firsts = [stream["first"] for stream in streams]
     gaps = [(s["last"] - s["first"]) / max(s["tokens"] - 1, 1) for s in streams]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from freehold.local.machine import free_ports
 from freehold.local.workload import Choices, load
 from path_bench.client import PROMPT
 from path_bench.family import Family, environment
+from path_bench.flags import flags
 
 HOST = "127.0.0.1"
 START_SECONDS = 420.0
@@ -152,20 +152,8 @@ def _plain(target: Target, port: int) -> None:
     model = target.model
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", model.source, "--served-model-name", model.name]
-    command += ["--host", HOST, "--port", str(port), *_flags(model.engine_kwargs)]
+    command += ["--host", HOST, "--port", str(port), *flags(model.engine_kwargs)]
     target.family.start(command, environment(**COMMON, **model.engine_environment))
-
-
-def _flags(kwargs: dict[str, Any]) -> list[str]:
-    """Return engine arguments as the flags of vLLM's command line."""
-    flags: list[str] = []
-    for name, value in kwargs.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            flags.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            flags += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
-    return flags
 
 
 def _stock(target: Target, port: int) -> None:

