@@ -10,8 +10,8 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK := $(COMPILE) pyproject.toml
 # what a real node is made of: see tests/node/README.md
-PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables conntrack \
-	debootstrap buildah busybox-static
+PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables nftables \
+	ipset conntrack debootstrap buildah busybox-static
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 

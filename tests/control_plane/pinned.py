@@ -113,7 +113,15 @@ MODULES = (
 )
 
 # What a real node needs beside them.
-NODE_MODULES = (Module("coredns", "github.com/coredns/coredns", {"coredns": "coredns"}),)
+NODE_MODULES = (
+    Module("coredns", "github.com/coredns/coredns", {"coredns": "coredns"}),
+    Module(
+        "kube-router",
+        "github.com/cloudnativelabs/kube-router/v2",
+        {"kube-router": "kube-router"},
+        ("github.com/cloudnativelabs/kube-router/v2/pkg/version.Version",),
+    ),
+)
 
 
 def module_of(program: str) -> Module:

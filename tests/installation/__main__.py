@@ -14,7 +14,7 @@ from tests.node.installation import node_with_kuberay
 USAGE = "usage: python -m tests.installation up|down|status cluster|node\n"
 NEXT = {
     "cluster": "# to look around: kubectl apply -f examples/ && kubectl get fmd --watch\n",
-    "node": "# next: install Freehold with Helm, as README says\n",
+    "node": "# next: install Freehold with Helm and tests/node/values.yaml, as README says\n",
 }
 
 

@@ -1,7 +1,7 @@
 """Who reaches which port of a model's pods, as data.
 
-Tests hold the policies to it by evaluation; with pods on a node and an engine that enforces, the
-same could be tried by connecting. The model is ``NAME`` in the namespace ``MODELS``.
+Tests hold the policies to it by evaluation, and by connecting on a node where an engine enforces
+them. The model is ``NAME`` in the namespace ``MODELS``.
 """
 
 from __future__ import annotations

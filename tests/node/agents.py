@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from tests.control_plane.pinned import tool
-from tests.node.machine import ADDRESS, BRIDGE_ADDRESS, CNI, POD_RANGE
+from tests.node.machine import ADDRESS, CNI, POD_GATEWAY, POD_RANGE, SERVICE_RANGE
 
 NODE = "node-1"
 PAUSE = "freehold.test/pause:1"
@@ -90,19 +90,18 @@ base_runtime_spec = "{self.folder / "runtime-spec.json"}"
 
     def _write_network(self) -> None:
         (self.folder / "cni").mkdir()
-        bridge = {
-            "type": "bridge",
-            "bridge": "pods",
-            "isGateway": True,
-            "hairpinMode": True,
+        # a routed link for each pod: on a bridge, pods would pass each other packets that iptables
+        # sees on some kernels only
+        link = {
+            "type": "ptp",
             "ipam": {
                 "type": "host-local",
-                "ranges": [[{"subnet": POD_RANGE, "gateway": BRIDGE_ADDRESS}]],
+                "ranges": [[{"subnet": POD_RANGE, "gateway": POD_GATEWAY}]],
                 "routes": [{"dst": "0.0.0.0/0"}],
                 "dataDir": "/run/cni",
             },
         }
-        plugins = [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]
+        plugins = [link, {"type": "portmap", "capabilities": {"portMappings": True}}]
         network = {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
         (self.folder / "cni" / "10-pods.conflist").write_text(json.dumps(network))
 
@@ -157,7 +156,9 @@ base_runtime_spec = "{self.folder / "runtime-spec.json"}"
         config = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
-            "mode": "iptables",
+            # a table of its own: kube-router writes all of iptables' filter table anew from what it
+            # read before, and undoes what others wrote meanwhile
+            "mode": "nftables",
             "clusterCIDR": POD_RANGE,
             "hostnameOverride": NODE,
             "clientConnection": {"kubeconfig": str(kubeconfig)},
@@ -172,6 +173,19 @@ base_runtime_spec = "{self.folder / "runtime-spec.json"}"
         }
         (self.folder / "kube-proxy.yaml").write_text(yaml.safe_dump(config))
         return [tool("kube-proxy"), f"--config={self.folder / 'kube-proxy.yaml'}"]
+
+    def kube_router(self, kubeconfig: Path) -> Words:
+        """Return kube-router's command line: of it, only what enforces NetworkPolicies."""
+        return [
+            tool("kube-router"),
+            f"--kubeconfig={kubeconfig}",
+            f"--hostname-override={NODE}",
+            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            "--run-firewall=true",
+            "--run-router=false",
+            "--run-service-proxy=false",
+            "--health-port=0",
+        ]
 
     def coredns(self, kubeconfig: Path) -> Words:
         """Write CoreDNS' configuration and return its command line; it knows the cluster alone."""

@@ -13,7 +13,7 @@ import psutil
 
 State = dict[str, Any]
 
-_PROGRAMS = ("containerd", "containerd-shim", "kubelet", "kube-proxy", "coredns")
+_PROGRAMS = ("containerd", "containerd-shim", "kubelet", "kube-proxy", "kube-router", "coredns")
 # Where such programs put files unless they are told otherwise.
 _FOLDERS = (
     *("/etc/cni", "/run/containerd", "/run/netns", "/run/flannel", "/run/cni", "/run/kubernetes"),
@@ -41,6 +41,8 @@ def state_of_host() -> State:
         "addresses": [it.get("addr_info") and _local(it) for it in _read("ip", "-json", "address")],
         "routes": _read("ip", "-json", "route", "show", "table", "all"),
         "iptables": [_rules(it) for it in ("iptables-save", "ip6tables-save")],
+        "nftables": _lines("nft", "--stateless", "list", "ruleset"),
+        "ipsets": _lines("ipset", "list", "-name"),
         "mounts": sorted(_mounts()),
         "cgroups": sorted(str(it) for it in Path("/sys/fs/cgroup").glob("*/**/") if it.is_dir()),
         "sysctls": dict(_sysctls()),
@@ -70,9 +72,13 @@ def _local(interface: dict[str, Any]) -> list[str]:
 
 
 def _rules(program: str) -> list[str]:
-    done = subprocess.run([program], check=True, capture_output=True, text=True)
     # counters of packets go on counting
-    return [line.partition(" [")[0] for line in done.stdout.splitlines() if line[:1] != "#"]
+    return [line.partition(" [")[0] for line in _lines(program) if line[:1] != "#"]
+
+
+def _lines(*command: str) -> list[str]:
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
 
 
 def _mounts() -> Iterator[str]:

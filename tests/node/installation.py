@@ -33,10 +33,8 @@ from tests.node.images import Builder, Image, environment_mounts
 from tests.node.machine import check_machine
 from tests.node.node import RealNode
 
-# Where the demo's weights lie, on this machine and so on its node.
-WEIGHTS = "/var/tmp/freehold"
 CORES = ROOT / "examples" / "quickstart" / "cores.yaml"
-VALUES: Mapping[str, Any] = {"admission": {"hostPathPrefixes": [WEIGHTS]}}
+VALUES: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("values.yaml").read_text())
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Installation:
 
 def images(builder: Builder) -> list[Image]:
     """Return all images that a node needs, made where they are not."""
-    return [builder.pause(), builder.ray(_image_for_cores()), builder.operator(_operator_image())]
+    return [builder.pause(), builder.ray(_image_for_cores()), builder.operator(operator_image())]
 
 
 @contextmanager
@@ -94,7 +92,7 @@ def install_packaged(
     Args:
         cluster: The cluster.
         folder: Where the archives are written.
-        values: The operator chart's values beside ``VALUES``.
+        values: The operator chart's values beside those of ``values.yaml``.
     """
     cluster.kubectl("create", "namespace", SYSTEM)
     install(cluster, CRDS_RELEASE, package(cluster, CRDS_CHART, folder))
@@ -113,7 +111,7 @@ def _image_for_cores() -> str:
     return str(image["image"])
 
 
-def _operator_image() -> str:
+def operator_image() -> str:
     """Return the image that the operator's chart names by itself."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())["image"]
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]

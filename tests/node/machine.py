@@ -1,6 +1,6 @@
 """A machine inside this one: network, mounts and a cgroup of its own, for a node's processes.
 
-Interfaces, iptables rules, routes, network sysctls and mounts live in namespaces, so the kernel
+Interfaces, packet filters, routes, network sysctls and mounts live in namespaces, so the kernel
 itself takes them away with the last process in there, however it ended. What has no namespace, the
 cgroup and a few sysctls that a kubelet sets, is written down for the keeper before it changes.
 """
@@ -19,7 +19,7 @@ from tests.control_plane.processes import Processes, Server, ServerFailed
 
 # For benchmarks between network devices (RFC 2544), so on nobody's way.
 HOST_ADDRESS, ADDRESS, LINK_BITS = "198.18.0.1", "198.18.0.2", 24
-POD_RANGE, BRIDGE_ADDRESS = "198.18.1.0/24", "198.18.1.1"
+POD_RANGE, POD_GATEWAY = "198.18.1.0/24", "198.18.1.1"
 SERVICE_RANGE = "198.19.0.0/16"
 # The inner end of the cable between this machine and the one inside.
 _INTERFACE = "uplink"
@@ -49,6 +49,8 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "ip": "iproute2",
     "iptables": "iptables",
+    "nft": "nftables",
+    "ipset": "ipset",
     "conntrack": "conntrack",
     "containerd": "containerd",
     "runc": "runc",

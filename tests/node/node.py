@@ -16,10 +16,12 @@ from tests.node.images import Image
 from tests.node.machine import ADDRESS, SERVICE_RANGE, Machine, begin_machine
 
 _READY_SECONDS = 120.0
+_ENFORCES = "Starting network policy controller full sync"
 _USERS = {
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
     "kube-proxy": ("system:kube-proxy", ""),
     "coredns": ("coredns", "system:masters"),
+    "kube-router": ("kube-router", "system:masters"),
 }
 
 
@@ -93,6 +95,9 @@ class RealNode:
         plane.spawn("coredns", agents.coredns(plane.layout.kubeconfig("coredns")))
         kubelet = agents.kubelet(plane.layout.kubeconfig("kubelet"), self._authority.certificate)
         plane.spawn("kubelet", kubelet).ready_when(self.is_ready, _READY_SECONDS)
+        # it asks for its node once, and ends where there is none
+        router = agents.kube_router(plane.layout.kubeconfig("kube-router"))
+        plane.spawn("kube-router", router).says(_ENFORCES)
 
     def _import(self, agents: Agents, image: Image) -> None:
         ctr = ("ctr", f"--address={agents.socket}", "--namespace=k8s.io")
