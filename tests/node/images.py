@@ -64,6 +64,9 @@ class Builder:
         """Work in a folder of the cache, unless another one is named."""
         self.folder = folder or cache_folder() / "images"
         self.folder.mkdir(parents=True, exist_ok=True)
+        # else a lock is left in /etc/cni
+        self._settings = self.folder / "containers.conf"
+        self._settings.write_text(f'[network]\nnetwork_config_dir = "{self.folder / "networks"}"\n')
 
     def pause(self) -> Image:
         """Return what holds a pod's namespaces."""
@@ -135,7 +138,8 @@ class Builder:
     def _buildah(self, command: str, *arguments: str | Path) -> str:
         where = [f"--root={self.folder / 'storage'}", f"--runroot={self.folder / 'run'}"]
         words = ["buildah", *where, "--storage-driver=overlay", command, *map(str, arguments)]
-        return _run(words, {**os.environ, "BUILDAH_ISOLATION": "chroot"})
+        settings = {"BUILDAH_ISOLATION": "chroot", "CONTAINERS_CONF": str(self._settings)}
+        return _run(words, {**os.environ, **settings})
 
 
 def _make_root(root: Path) -> None:

@@ -184,8 +184,9 @@ def _holder(folder: Path) -> list[str]:
         mount --make-rshared /
         # sockets, locks and network namespaces, which programs put at fixed places
         mount -t tmpfs run /run
-        mkdir -p /run/lock /run/netns /var/lib/cni
+        mkdir -p /run/lock /run/netns /var/lib/cni /var/lib/kubelet
         mount -t tmpfs cni /var/lib/cni
+        mount -t tmpfs kubelet /var/lib/kubelet
         mount --bind {logs} /var/log
         mount --bind {names} /etc/resolv.conf
         ip link set lo up
