@@ -18,9 +18,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(installation: Installation) -> Iterator[Model]:
-    """The quick start's model at zero, in a namespace of the module's own."""
+    """The quick start's model, at zero when it is first there, in a namespace of its own."""
     with Model.deployed(installation.cluster, QUICK_START) as found:
         yield found
 

@@ -32,7 +32,7 @@ SOURCES = (
 HEAD: matrix.Role = "head"
 ROLES: tuple[matrix.Role, ...] = (HEAD, "worker")
 GCS, DASHBOARD, ENDPOINT, METRICS = 6379, 8265, 8000, 8080
-# The first test waits for all of it: a node, a model, its engine, a pod for each source.
+# By itself the first test waits for all of it: a node, a model, its engine, a pod for each source.
 pytestmark = pytest.mark.timeout(1200)
 # A client's address is known to the engine a moment after its pod runs.
 SECONDS = 60.0
