@@ -12,11 +12,13 @@ import click
 from kubernetes.aio.config import ConfigException
 
 from freehold.cli.peers import PeersType
+from freehold.cli.redis import RedisAddressType, SecretKeyType
 from freehold.controller import logs
 from freehold.controller.operator import Settings
 from freehold.controller.process import Process
 from freehold.errors import ClusterUnreachable
 from freehold.kube.lease import new_identity
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance, SecretKey
 from freehold.render.network_policies import Peer, Peers
 
 
@@ -112,6 +114,17 @@ from freehold.render.network_policies import Peer, Peers
     help="Ask no hub from here: pods read public models, too. Needs --describe-image.",
 )
 @click.option(
+    "--gcs-redis-address",
+    type=RedisAddressType(),
+    help="Redis in which Ray clusters keep their state, as HOST:PORT, so that models answer while a "
+    "head is replaced. It holds for what is rolled out from then on. Default: none.",
+)
+@click.option(
+    "--gcs-redis-password-secret",
+    type=SecretKeyType(),
+    help="Entry of a Secret with its password, as NAME/KEY; each namespace with models has it.",
+)
+@click.option(
     "--log-format", type=click.Choice(logs.LOG_FORMATS), default="text", show_default=True
 )
 def operator(
@@ -131,6 +144,8 @@ def operator(
     prometheus_peers: tuple[Peer, ...] | None,
     describe_image: str | None,
     offline: bool,
+    gcs_redis_address: str | None,
+    gcs_redis_password_secret: SecretKey | None,
     log_format: Literal["json", "text"],
 ) -> None:
     """Look after the ModelDeployments of a cluster."""
@@ -141,6 +156,7 @@ def operator(
         )
     if offline and describe_image is None:
         raise click.UsageError("--offline needs --describe-image: somebody must read the sources.")
+    tolerance = _tolerance(gcs_redis_address, gcs_redis_password_secret)
     logs.configure(log_format)
     identity = new_identity(pod_name or socket.gethostname())
     given = {
@@ -157,6 +173,7 @@ def operator(
             image_registry,
             peers=peers if network_policies else None,
             describe_image=describe_image,
+            tolerance=tolerance,
             offline=offline,
             instance=identity,
         ),
@@ -173,3 +190,13 @@ def operator(
             f"no cluster is configured ({error}); run it inside a cluster, or set KUBECONFIG"
         ) from error
     sys.exit(code)
+
+
+def _tolerance(address: str | None, password: SecretKey | None) -> GcsFaultTolerance | None:
+    if address is not None:
+        return GcsFaultTolerance(address, password)
+    if password is not None:
+        raise click.UsageError(
+            "--gcs-redis-password-secret needs --gcs-redis-address: the password of which Redis?"
+        )
+    return None

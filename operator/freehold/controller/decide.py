@@ -37,6 +37,7 @@ from freehold.plan.rollout import (
     progress_deadline,
     spec_parts,
 )
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.revision import Frozen, Revision, freeze, frozen_of, rescaled
 from freehold.render.source_pin import UNPINNED, SourcePin
 from freehold.serving_archive import serving_archive
@@ -79,6 +80,7 @@ class Decider:
         commits: What branches of the hub mean.
         describer: Has sources read by pods.
         names: Who holds which served name.
+        tolerance: Where Ray keeps its state; None for in the head alone.
         archive: The code that runs inside Ray.
     """
 
@@ -86,6 +88,7 @@ class Decider:
     commits: Commits
     describer: Describer
     names: ServedNames
+    tolerance: GcsFaultTolerance | None = None
     archive: bytes = field(default_factory=serving_archive)
 
     async def decide(self, seen: Seen, serves: bool) -> Decision:
@@ -170,6 +173,7 @@ class Decider:
             pin=pin,
             uid=seen.uid,
             shape=source.model.to_dict() if source.model else None,
+            tolerance=self.tolerance,
         )
         return refusal_of_faults([frozen]) if isinstance(frozen, Fault) else frozen
 

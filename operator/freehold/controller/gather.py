@@ -119,7 +119,7 @@ def gather(cache: Cache, key: Key, checked: set[str]) -> Seen | None:
         clusters=tuple(clusters),
         ray_service=read_ray_service(service) if ours and service else None,
         ray_clusters=tuple(read_ray_cluster(raw) for raw in clusters),
-        pods=tuple(read_pod(raw) for raw in pods if not _describes(raw)),
+        pods=tuple(read_pod(raw) for raw in pods if not (_describes(raw) or _cleans(raw))),
         describing=tuple(_owned((raw for raw in pods if _describes(raw)), uid)),
     )
 
@@ -144,6 +144,11 @@ def _revisions(held: Iterable[Object], checked: set[str]) -> list[Revision]:
 
 def _describes(pod: Object) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get(TASK_LABEL) == DESCRIBE_TASK)
+
+
+def _cleans(pod: Object) -> bool:
+    """Tell the pod by which KubeRay takes a former cluster's state out of Redis: it is no node."""
+    return bool((pod["metadata"].get("labels") or {}).get("ray.io/node-type") == "redis-cleanup")
 
 
 def _owned(bodies: Iterable[Object], uid: str) -> list[Object]:

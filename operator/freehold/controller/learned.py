@@ -18,6 +18,7 @@ from freehold.kube.client import Object
 from freehold.kube.resources import RAY_SERVICES
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
+from freehold.render.gcs_fault_tolerance import workers_answer
 from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
 from freehold.render.revision import Revision, objects_of, owned
@@ -175,21 +176,29 @@ def desired_objects(
         peers: Who connects to every model; None for no NetworkPolicies.
     """
     active = seen.ray_service.active if seen.ray_service else None
+    serving = [it for it in seen.clusters if active and it["metadata"]["name"] == active.name]
     children = objects_of(
         revision.frozen,
         numbers_of(model.spec, first),
         owner_uid=seen.uid,
         ray_cluster=active.name if active else None,
+        to_workers=any(workers_answer(it["spec"]) for it in serving),
         revision=revision.name,
     )
     # who may connect is written before all else: pods are open without
-    return [*_policies(seen, model, peers), *children]
+    return [*_policies(seen, revision, model, peers), *children]
 
 
-def _policies(seen: Seen, model: ModelDeployment, peers: Peers | None) -> list[Object]:
+def _policies(
+    seen: Seen, revision: Revision, model: ModelDeployment, peers: Peers | None
+) -> list[Object]:
+    """Return who may connect to the clusters that are there, and to the one that is to be."""
     if peers is None:
         return []
-    found = network_policies(model, seen.key.namespace, peers)
+    wanted = revision.ray_service["spec"]["rayClusterConfig"]
+    specs = [wanted, *(it["spec"] for it in seen.clusters)]
+    to_workers = any(workers_answer(it) for it in specs)
+    found = network_policies(model, seen.key.namespace, peers, to_workers=to_workers)
     return [owned(it, seen.uid) for it in found]
 
 

@@ -40,6 +40,7 @@ from freehold.kube.resources import (
     NODES,
     Resource,
 )
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.network_policies import Peers
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Settings:
             them.
         peers: Who connects to every model; None for no NetworkPolicies.
         describe_image: The operator's own image, for the pods that read sources; None to make none.
+        tolerance: Where the Ray clusters of what is rolled out from now on keep their state; None
+            for in their heads alone.
         offline: Whether this process asks no hub itself.
         instance: Name of this process, in Events.
     """
@@ -67,6 +70,7 @@ class Settings:
     image_registry: str | None = None
     peers: Peers | None = field(default_factory=Peers)
     describe_image: str | None = None
+    tolerance: GcsFaultTolerance | None = None
     offline: bool = False
     instance: str = "freehold"
 
@@ -109,7 +113,9 @@ class Operator:
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
-            decider=Decider(self._world, Commits(), describer, self._names),
+            decider=Decider(
+                self._world, Commits(), describer, self._names, settings.tolerance
+            ),
             writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=observer,
             recovery=Recovery(client, observer),

@@ -18,7 +18,7 @@ from freehold.api.names import OPERATOR
 from freehold.controller.cache import Cache
 from freehold.controller.carry_out import CarriedOut, Writer
 from freehold.controller.decide import Decider, Decision
-from freehold.controller.deletion import free_if_stuck
+from freehold.controller.deletion import GUARDED, free_if_stuck
 from freehold.controller.engines import Observer
 from freehold.controller.gather import Seen, gather
 from freehold.controller.learned import (
@@ -129,6 +129,7 @@ class Reconciler:
             return Next(failed=True)
         service = seen.ray_service
         ending = outcome.deleting or (service is not None and service.deleting)
+        ending = ending or any(it.deleting for it in seen.ray_clusters)
         stuck = await self._free(seen.key) if ending else None
         again = await self.recovery.look(seen, outcome)
         return Next(_soonest(wait, stuck, again, source, _look_again(outcome)))
@@ -263,8 +264,11 @@ class Reconciler:
 
     async def _free(self, key: Key) -> float | None:
         """Free what does not come to the end of its deletion; return when to look again."""
-        services = self.cache.of_model(RAY_SERVICES, key)
-        waits = [await free_if_stuck(self.client, service, self.now()) for service in services]
+        waits = [
+            await free_if_stuck(self.client, resource, item, self.now())
+            for resource in GUARDED
+            for item in self.cache.of_model(resource, key)
+        ]
         return _soonest(*waits)
 
 

@@ -2,7 +2,8 @@
 
 KubeRay's own Service leads to every pod that is ready. Of a replica over several nodes only the
 first runs a proxy, and workers come and go with the load; the head's proxy knows every replica and
-wakes a model at zero, so this one leads to the head alone.
+wakes a model at zero, so this one leads to the head alone, and to the workers besides only where
+they are to answer while there is no head.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 from freehold.api.names import MODEL_LABEL, child_labels
 
 ENDPOINT_PORT = 8000
-# KubeRay's labels on pods, which no template overrides; the last one is on a head while its proxy
-# is healthy.
+# KubeRay's labels on pods, which no template overrides; the last one is on every worker, and on a
+# head while its proxy is healthy.
 _CLUSTER_LABEL = "ray.io/cluster"
 HEAD_LABEL = {"ray.io/node-type": "head"}
-_HEALTHY_HEAD = {**HEAD_LABEL, "ray.io/serve": "true"}
+_ANSWERS = {"ray.io/serve": "true"}
 
 
 def endpoint_service(model_name: str, namespace: str) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def endpoint_service(model_name: str, namespace: str) -> dict[str, Any]:
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": {MODEL_LABEL: model_name, **_HEALTHY_HEAD},
+            "selector": {MODEL_LABEL: model_name, **HEAD_LABEL, **_ANSWERS},
             "ports": [
                 {
                     "name": "http",
@@ -45,11 +46,22 @@ def endpoint_service(model_name: str, namespace: str) -> dict[str, Any]:
     }
 
 
-def leading_to(service: dict[str, Any], ray_cluster: str | None) -> dict[str, Any]:
-    """Return the Service as it leads to one RayCluster; None, before there is one, to any."""
+def leading_to(
+    service: dict[str, Any], ray_cluster: str | None, *, to_workers: bool = False
+) -> dict[str, Any]:
+    """Return the Service as it leads to one RayCluster; None, before there is one, to any.
+
+    Args:
+        service: The Service as it is frozen.
+        ray_cluster: The RayCluster that serves.
+        to_workers: Whether it leads to that one's workers, too: it is what serves now that
+            decides, and not the revision that is rolled out.
+    """
     if ray_cluster is None:
         return service
     selector = {**service["spec"]["selector"], _CLUSTER_LABEL: ray_cluster}
+    if to_workers:
+        selector = {name: it for name, it in selector.items() if name not in HEAD_LABEL}
     return {**service, "spec": {**service["spec"], "selector": selector}}
 
 

@@ -51,7 +51,11 @@ class Peers:
 
 
 def network_policies(
-    model: ModelDeployment, namespace: str, peers: Peers | None = None
+    model: ModelDeployment,
+    namespace: str,
+    peers: Peers | None = None,
+    *,
+    to_workers: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the policies of a model: one for all of its pods, one for its heads besides.
 
@@ -59,15 +63,18 @@ def network_policies(
         model: The model.
         namespace: Its namespace.
         peers: Who connects to every model; None for what is usual.
+        to_workers: Whether clients are led to workers, too.
     """
     peers = peers or Peers()
     pods = {MODEL_LABEL: model.name}
     same_model: Peer = {"podSelector": {"matchLabels": pods}}
+    clients = _rule([_clients(model)], (ENDPOINT_PORT,))
     of_pods = [*_rule([same_model]), *_rule(peers.prometheus, METRICS_PORTS)]
+    of_pods += clients if to_workers else []
     of_head = [
         # KubeRay submits to the dashboard and asks the proxy for its health; so does Freehold
         *_rule([*peers.kuberay, *peers.freehold], (DASHBOARD_PORT, ENDPOINT_PORT)),
-        *_rule([_clients(model)], (ENDPOINT_PORT,)),
+        *clients,
     ]
     return [
         _policy(model.name, namespace, "pods", pods, of_pods),

@@ -11,6 +11,7 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.api_keys import token_secret_name
 from freehold.render.endpoint_service import endpoint_service
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
 from freehold.render.ray_service import ray_service
@@ -39,6 +40,7 @@ def canonical_objects(
     archive: bytes,
     pin: SourcePin = UNPINNED,
     uid: str | None = None,
+    tolerance: GcsFaultTolerance | None = None,
 ) -> list[dict[str, Any]] | Fault:
     """Return the objects as they are frozen: with one replica, led to by any cluster.
 
@@ -49,6 +51,7 @@ def canonical_objects(
         archive: The code that runs inside Ray.
         pin: What the model's source is held to.
         uid: The model's uid; None for objects to look at.
+        tolerance: Where Ray keeps its state; None for in the head alone.
 
     Returns:
         ConfigMap, RayService and Service, or what keeps them from being rendered.
@@ -56,8 +59,8 @@ def canonical_objects(
     one = canonical_model(model)
     text = to_yaml(model_serve_config(one, plan, pin))
     config_map = serving_config_map(model.name, namespace, archive)
-    tokens = token_secret_name(model.name, uid)
-    service = ray_service(one, plan, text, namespace, config_map["metadata"]["name"], tokens)
+    names = config_map["metadata"]["name"], token_secret_name(model.name, uid)
+    service = ray_service(one, plan, text, namespace, *names, tolerance)
     if isinstance(service, Fault):
         return service
     return [config_map, service, endpoint_service(model.name, namespace)]

@@ -23,6 +23,7 @@ _HEAD_PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000, "
 _WORKER_PORTS = {"serve": 8000, "metrics": 8080}
 _SHARED_MEMORY = "shared-memory"
 _RAYLET_HEALTH = "http://localhost:52365/api/local_raylet_healthz"
+_PROXY_HEALTH = "http://localhost:8000/-/healthz"
 
 
 def head_template(model: ModelDeployment, image: str) -> Template:
@@ -37,8 +38,23 @@ def head_template(model: ModelDeployment, image: str) -> Template:
     return _marked(model, overlaid(template, templates.head if templates else None))
 
 
-def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeChoice) -> Template:
-    """Return the template of the pods of a replica, one for each node that it spans."""
+def worker_template(
+    model: ModelDeployment,
+    plan: Plan,
+    image: str,
+    nodes: NodeChoice,
+    *,
+    outlives_head: bool = False,
+) -> Template:
+    """Return the template of the pods of a replica, one for each node that it spans.
+
+    Args:
+        model: The model.
+        plan: Its plan.
+        image: The image.
+        nodes: Where the pods may run.
+        outlives_head: Whether the pods answer while there is no head.
+    """
     container = _container(WORKER_CONTAINER, image, _WORKER_PORTS, worker_size(plan))
     access = source_access(model)
     container["env"] += access.env
@@ -49,6 +65,8 @@ def worker_template(model: ModelDeployment, plan: Plan, image: str, nodes: NodeC
     container["volumeMounts"] = [shared, *access.mounts]
     if plan.layout.nodes > 1:
         container["readinessProbe"] = _raylet_probe()
+    elif outlives_head:
+        container["readinessProbe"] = _proxy_probe()
     spec: dict[str, Any] = {
         **access.pod,
         "containers": [container],
@@ -95,7 +113,22 @@ def _raylet_probe() -> dict[str, Any]:
     probe need not have a proxy, and KubeRay's Service leads to all that is ready: a Service of
     such a model must lead to the head, whose proxy knows every replica.
     """
-    check = f"wget --tries 1 -T 2 -q -O- {_RAYLET_HEALTH} | grep success"
+    return _probe(_RAYLET_HEALTH)
+
+
+def _proxy_probe() -> dict[str, Any]:
+    """Return a probe for workers that answer while there is no head.
+
+    KubeRay's own also asks the agent for the raylet, and one failure is enough. The agent asks the
+    head, which takes it a second of the probe's two while that is away, so a busy node's worker
+    would leave the endpoint just then. What is missed is little: a raylet that ends takes its
+    container along.
+    """
+    return _probe(_PROXY_HEALTH)
+
+
+def _probe(url: str) -> dict[str, Any]:
+    check = f"wget --tries 1 -T 2 -q -O- {url} | grep success"
     return {
         "exec": {"command": ["bash", "-c", check]},
         "initialDelaySeconds": 10,

@@ -14,6 +14,7 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import child_labels
 from freehold.plan.plan import Plan
 from freehold.render.engine_image import RAY_VERSION, engine_image
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance, gcs_options
 from freehold.render.node_choice import node_choice
 from freehold.render.pod_form import in_go_form
 from freehold.render.pod_template import HEAD_CONTAINER, head_template
@@ -32,6 +33,7 @@ def ray_service(
     namespace: str,
     config_map: str,
     token_secret: str,
+    tolerance: GcsFaultTolerance | None = None,
 ) -> dict[str, Any] | Fault:
     """Return the RayService of one model, or what keeps it from being rendered.
 
@@ -42,6 +44,7 @@ def ray_service(
         namespace: Namespace of the object.
         config_map: Name of the ConfigMap with our code.
         token_secret: Name of the Secret with the token of the model's clusters.
+        tolerance: Where Ray keeps its state; None for in the head alone.
 
     Returns:
         The object as plain data; ``NoEngineImage`` or ``NoSpotNodes`` for a class that lacks one.
@@ -51,8 +54,11 @@ def ray_service(
         return image
     if isinstance(nodes, Fault):
         return nodes
-    workers = worker_group(model, plan, image, nodes, config_map, token_secret)
-    cluster = _cluster(token_secret) | {
+    outlives = tolerance is not None
+    workers = worker_group(
+        model, plan, image, nodes, config_map, token_secret, outlives_head=outlives
+    )
+    cluster = _cluster(token_secret) | gcs_options(tolerance) | {
         "headGroupSpec": _head_group(model, image, config_map),
         "workerGroupSpecs": [workers],
     }

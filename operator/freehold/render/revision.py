@@ -39,6 +39,7 @@ from freehold.plan.failure import Failure, read_failure
 from freehold.plan.plan import Plan
 from freehold.plan.rollout import Decided, SpecParts
 from freehold.render.endpoint_service import leading_to
+from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.numbers import Numbers, canonical_model, with_numbers, with_scaling_settings
 from freehold.render.objects import canonical_objects
 from freehold.render.scaling import Pace, autoscaling_config
@@ -137,6 +138,7 @@ def frozen_of(
     pin: SourcePin = UNPINNED,
     uid: str | None = None,
     shape: Mapping[str, Any] | None = None,
+    tolerance: GcsFaultTolerance | None = None,
 ) -> Frozen | Fault:
     """Return what a rollout of this plan freezes, or what keeps it from being rendered.
 
@@ -150,8 +152,9 @@ def frozen_of(
         pin: What the model's source is held to.
         uid: The model's uid; None for objects to look at.
         shape: The model's shape, where a pod has read it.
+        tolerance: Where Ray keeps its state; None for in the head alone.
     """
-    objects = canonical_objects(model, plan, namespace, archive, pin, uid)
+    objects = canonical_objects(model, plan, namespace, archive, pin, uid, tolerance)
     if isinstance(objects, Fault):
         return objects
     return Frozen(
@@ -242,6 +245,7 @@ def objects_of(
     *,
     owner_uid: str | None = None,
     ray_cluster: str | None = None,
+    to_workers: bool = False,
     revision: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the objects in the order in which they are applied.
@@ -251,6 +255,7 @@ def objects_of(
         numbers: What the user decides without a new revision.
         owner_uid: The ModelDeployment's uid; None for objects to look at.
         ray_cluster: The RayCluster that serves; None before there is one.
+        to_workers: Whether clients are led to its workers, too.
         revision: Its name, which the children bear: where only a field is gone between two
             revisions, that tells their children apart. An archive is many revisions' own.
     """
@@ -260,7 +265,7 @@ def objects_of(
             group = frozen.plan["candidate"]
             item = with_numbers(item, numbers, frozen.deployment, group)
         elif item["kind"] == "Service":
-            item = leading_to(dict(item), ray_cluster)
+            item = leading_to(dict(item), ray_cluster, to_workers=to_workers)
         if revision is not None and item["kind"] != "ConfigMap":
             item = _annotated(item, revision)
         result.append(owned(item, owner_uid))

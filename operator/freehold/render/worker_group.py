@@ -27,6 +27,8 @@ def worker_group(
     nodes: NodeChoice,
     config_map: str,
     token_secret: str,
+    *,
+    outlives_head: bool = False,
 ) -> dict[str, Any]:
     """Return the worker group that bears the candidate's name.
 
@@ -34,7 +36,7 @@ def worker_group(
     ``numOfHosts`` pods that come and go together.
     """
     least, most = replica_bounds(model.spec)
-    template = worker_template(model, plan, image, nodes)
+    template = worker_template(model, plan, image, nodes, outlives_head=outlives_head)
     template = with_serving_code(template, WORKER_CONTAINER, config_map)
     template = with_api_keys(template, WORKER_CONTAINER, key_secret_name(model), token_secret)
     return {
