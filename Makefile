@@ -11,7 +11,7 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes \
 LOCK := $(COMPILE) pyproject.toml
 # what a real node is made of: see tests/node/README.md
 PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables nftables \
-	ipset conntrack debootstrap buildah busybox-static
+	ipset conntrack debootstrap buildah busybox-static redis-server
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 

@@ -173,6 +173,26 @@ def test_named_namespaces_get_the_rights_and_no_other(bare: Cluster) -> None:
             id="a path that leads out of another",
         ),
         pytest.param(
+            {"gcsFaultTolerance": {"redisAddress": "redis"}},
+            "at '/gcsFaultTolerance/redisAddress': 'redis' does not match pattern",
+            id="a Redis without a port",
+        ),
+        pytest.param(
+            {"gcsFaultTolerance": {"passwordSecret": {"name": "redis", "key": "password"}}},
+            "at '/gcsFaultTolerance/redisAddress': minLength: got 0, want 1",
+            id="a password of no Redis",
+        ),
+        pytest.param(
+            {"gcsFaultTolerance": {"redisAddress": "a:1", "passwordSecret": {"name": "redis"}}},
+            "at '/gcsFaultTolerance/passwordSecret/key': minLength: got 0, want 1",
+            id="a password's Secret without its entry",
+        ),
+        pytest.param(
+            {"gcsFaultTolerance": {"redisAddress": "a:1", "passwordSecret": {"key": "password"}}},
+            "at '/gcsFaultTolerance/passwordSecret/key': maxLength: got 8, want 0",
+            id="a password's entry without its Secret",
+        ),
+        pytest.param(
             {"admission": {"hostPathPrefixes": ["srv"]}},
             "at '/admission/hostPathPrefixes/0': 'srv' does not match pattern",
             id="a path from nowhere",

@@ -112,19 +112,19 @@ _CLIENTS_IN: Mapping[str, set[str]] = {
 }
 
 
-def expected(allowed: str, source: str, role: Role) -> set[int]:
+def expected(allowed: str, source: str, role: Role, *, to_workers: bool = False) -> set[int]:
     """Return the ports that a source is to reach.
 
     Args:
         allowed: One of ``ALLOWED``.
         source: One of ``SOURCES``.
         role: Which pod of the model it connects to.
+        to_workers: Whether clients are led to workers, too.
     """
     if source == "the same model":
         return set(PORTS[role].values())
-    if role == "worker":
-        return set(_METRICS) if source == "Prometheus" else set()
-    found = set(_SERVE) if SOURCES[source].namespace in _CLIENTS_IN[allowed] else set()
-    if source.startswith(("KubeRay's operator", "Freehold's operator")):
+    client = SOURCES[source].namespace in _CLIENTS_IN[allowed]
+    found = set(_SERVE) if client and (role == "head" or to_workers) else set()
+    if role == "head" and source.startswith(("KubeRay's operator", "Freehold's operator")):
         found |= _DASHBOARD | _SERVE
     return found | _METRICS if source == "Prometheus" else found

@@ -100,6 +100,23 @@ def install_packaged(
     cluster.kubectl("apply", "--server-side", f"--filename={CORES}")
 
 
+@contextmanager
+def upgraded(cluster: Cluster, folder: Path, values: Mapping[str, Any]) -> Iterator[None]:
+    """Upgrade the operator's release to more values; at the end it has the former ones.
+
+    Args:
+        cluster: The cluster.
+        folder: Where the archive is written.
+        values: Values beside those of ``values.yaml``.
+    """
+    archive = package(cluster, CHART, folder)
+    install(cluster, RELEASE, archive, {**VALUES, **values})
+    try:
+        yield
+    finally:
+        install(cluster, RELEASE, archive, VALUES)
+
+
 def package(cluster: Cluster, chart: Path, folder: Path) -> Path:
     """Return the archive that ``helm package`` makes of a chart."""
     said = helm(cluster, "package", chart, f"--destination={folder}")

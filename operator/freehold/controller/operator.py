@@ -113,9 +113,7 @@ class Operator:
         self._reconciler = Reconciler(
             client=client,
             cache=self._cache,
-            decider=Decider(
-                self._world, Commits(), describer, self._names, settings.tolerance
-            ),
+            decider=Decider(self._world, Commits(), describer, self._names, settings.tolerance),
             writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=observer,
             recovery=Recovery(client, observer),

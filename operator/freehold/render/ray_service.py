@@ -58,10 +58,14 @@ def ray_service(
     workers = worker_group(
         model, plan, image, nodes, config_map, token_secret, outlives_head=outlives
     )
-    cluster = _cluster(token_secret) | gcs_options(tolerance) | {
-        "headGroupSpec": _head_group(model, image, config_map),
-        "workerGroupSpecs": [workers],
-    }
+    cluster = (
+        _cluster(token_secret)
+        | gcs_options(tolerance)
+        | {
+            "headGroupSpec": _head_group(model, image, config_map),
+            "workerGroupSpecs": [workers],
+        }
+    )
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",

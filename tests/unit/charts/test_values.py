@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[3]
 CHARTS = sorted(path.parent for path in (ROOT / "charts").glob("*/Chart.yaml"))
@@ -57,6 +58,35 @@ def test_values_and_schema_name_the_same(chart: Path) -> None:
     # Helm adds it to the values of every chart that is part of another
     named = set(_schema_paths(schema)) - ({"global"} - set(values))
     assert set(_value_paths(values, schema)) == named
+
+
+ENTRY = {"name": "redis", "key": "password"}
+
+
+@pytest.mark.parametrize(
+    ("address", "secret", "taken"),
+    [
+        ("", {}, True),
+        ("redis.redis-system:6379", {}, True),
+        ("10.0.0.7:6379", ENTRY, True),
+        ("redis:6379", {"name": "", "key": ""}, True),
+        ("redis", {}, False),
+        ("redis://redis:6379", {}, False),
+        ("redis:0", {}, False),
+        ("", ENTRY, False),
+        ("redis:6379", {"name": "redis"}, False),
+        ("redis:6379", {"key": "password"}, False),
+        ("redis:6379", {"name": "Redis", "key": "password"}, False),
+        ("redis:6379", {"name": "redis", "key": "a/b"}, False),
+    ],
+)
+def test_a_redis_is_named_whole_or_not_at_all(
+    address: str, secret: dict[str, str], taken: bool
+) -> None:
+    (chart,) = (it for it in CHARTS if it.name == "freehold")
+    schema = json.loads((chart / "values.schema.json").read_text())
+    given = {"gcsFaultTolerance": {"redisAddress": address, "passwordSecret": secret}}
+    assert Draft202012Validator(schema).is_valid(given) is taken
 
 
 def test_readme_and_version_are_current() -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.unit.cli.command_line import freehold
 
 from freehold.cli.peers import PeersType
+from freehold.cli.redis import RedisAddressType, SecretKeyType
+from freehold.render.gcs_fault_tolerance import SecretKey
 
 OPTIONS = ("--kuberay-peers", "--operator-peers", "--prometheus-peers")
 SELECTOR = "podSelector, namespaceSelector or both; or ipBlock alone"
@@ -73,3 +75,51 @@ def test_every_fault_of_the_peers_is_told() -> None:
 )
 def test_peers_stay_as_they_are_written(peers: list[Any]) -> None:
     assert PeersType().convert(json.dumps(peers), None, None) == (*peers,)
+
+
+ADDRESS, PASSWORD = "--gcs-redis-address", "--gcs-redis-password-secret"
+ADDRESSES = ("HOST:PORT", "redis.redis-system:6379")
+ENTRIES = ("NAME/KEY", "redis/password")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        *(
+            (ADDRESS, value, ADDRESSES)
+            for value in (
+                *("", "redis", "redis:", ":6379", "redis:0", "redis:65536", "redis:06379"),
+                *("redis:6379,other:6379", "redis://redis:6379", "-redis:6379", "re dis:6379"),
+                f"{'a' * 64}:6379",
+            )
+        ),
+        *(
+            (PASSWORD, value, ENTRIES)
+            for value in ("", "redis", "redis/", "/password", "redis/a/b", "Redis/a", "redis/..")
+        ),
+        (PASSWORD, f"redis/{'k' * 254}", ENTRIES),
+    ],
+)
+def test_a_redis_that_is_none_is_refused(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    needed = ("--no-leader-election", "--install-key-file=key", f"{ADDRESS}=redis:6379")
+    result = freehold("operator", *needed, f"{option}={value}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"Invalid value for '{option}': found {value!r}; allowed: " in result.stderr
+    assert all(it in result.stderr for it in allowed)
+
+
+def test_a_password_of_no_redis_is_refused() -> None:
+    needed = ("--no-leader-election", "--install-key-file=key")
+    result = freehold("operator", *needed, f"{PASSWORD}=redis/password")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{PASSWORD} needs {ADDRESS}" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["redis:6379", "redis.a.svc.cluster.local.:1", "10.0.0.7:65535"])
+def test_an_address_stays_as_it_is_written(value: str) -> None:
+    assert RedisAddressType().convert(value, None, None) == value
+
+
+def test_an_entry_is_taken_apart() -> None:
+    found = SecretKeyType().convert("redis.auth/PASSWORD_1", None, None)
+    assert found == SecretKey("redis.auth", "PASSWORD_1")

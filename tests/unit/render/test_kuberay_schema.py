@@ -77,6 +77,10 @@ _CLUSTER = of(
     enableInTreeAutoscaling=BOOLEAN,
     autoscalerOptions=of(version={"enum": ["v1", "v2"]}, idleTimeoutSeconds=INTEGER),
     authOptions=of(mode={"enum": ["disabled", "token"]}, secretName=STRING),
+    gcsFaultToleranceOptions=of(
+        redisAddress=STRING,
+        redisPassword=of(valueFrom=of(secretKeyRef=of("key", name=STRING, key=STRING))),
+    ),
     headGroupSpec=of("template", rayStartParams=STRINGS, template=_TEMPLATE),
     workerGroupSpecs={"type": "array", "items": _GROUP},
 )
