@@ -1,7 +1,7 @@
 """A model's NetworkPolicies beside a running operator: before its pods, as the spec has them, ours.
 
 No engine enforces policies here; what they let in is told by evaluating what the API server holds.
-On a real node it is tried by connecting (``tests/cluster/test_ports.py``).
+On a real node it is tried by connecting (``tests/cluster/test_who_connects.py``).
 """
 
 from __future__ import annotations
