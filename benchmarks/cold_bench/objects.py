@@ -7,7 +7,6 @@ them is left to Ray's, Serve's and KubeRay's defaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -22,6 +21,7 @@ _OF_THE_ENGINE = (
 )
 # Names a class of Freehold's, by which a first prompt of four tokens does not end an engine.
 _FREEHOLDS_ARGUMENT = "worker_extension_cls"
+_FREEHOLDS_VARIABLE = "TORCHDYNAMO_DISABLE"
 _OF_A_CONTAINER = ("image", "ports", "resources")
 _VOLUMES = ("shared-memory", "weights")
 VLLM_LABELS = {"app": "plain-vllm"}
@@ -102,6 +102,8 @@ def _config(rendered: Object, least: int) -> Object:
     bounds = {"min_replicas": least, "max_replicas": 1}
     llm = {name: it for name, it in _llm(rendered).items() if name in _OF_THE_ENGINE}
     llm["engine_kwargs"] = _engine_arguments(rendered)
+    if environment := _environment(rendered):
+        llm["runtime_env"] = {"env_vars": environment}
     llm["deployment_config"] = {"autoscaling_config": bounds}
     kept = {name: application[name] for name in ("name", "route_prefix", "import_path")}
     return {"applications": [{**kept, "args": {"llm_configs": [llm]}}]}
@@ -147,7 +149,9 @@ def _template(rendered: Object, name: str) -> Object:
 def _vllm_command(rendered: Object) -> list[str]:
     source = str(_llm(rendered)["model_loading_config"]["model_source"])
     named = ["--served-model-name", served_name(rendered), "--port", str(PORT)]
-    return ["vllm", "serve", source, *named, *flags(_engine_arguments(rendered))]
+    # the program `vllm` asks for the package of that name, and the one for cores has another
+    server = ["python", "-m", "vllm.entrypoints.openai.api_server", "--model", source]
+    return [*server, *named, *flags(_engine_arguments(rendered))]
 
 
 def _engine_arguments(rendered: Object) -> Object:
@@ -155,9 +159,10 @@ def _engine_arguments(rendered: Object) -> Object:
     return {name: value for name, value in given.items() if name != _FREEHOLDS_ARGUMENT}
 
 
-def _environment(rendered: Object) -> Mapping[str, str]:
-    found: Mapping[str, str] = (_llm(rendered).get("runtime_env") or {}).get("env_vars") or {}
-    return found
+def _environment(rendered: Object) -> dict[str, str]:
+    """Return what the engine needs of an environment, without what only Freehold thinks of."""
+    found = (_llm(rendered).get("runtime_env") or {}).get("env_vars") or {}
+    return {name: value for name, value in found.items() if name != _FREEHOLDS_VARIABLE}
 
 
 def _application(rendered: Object) -> Object:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.cluster_utils import Cluster
 from ray.llm._internal.common.utils.import_utils import load_class
 from tests.unit.sources.weights import write_weights
 
@@ -21,12 +22,15 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture(name="replica", scope="module")
 def _replica() -> Iterator[Any]:
-    """A placement group of one node."""
-    ray.init(num_cpus=1, include_dashboard=False, configure_logging=False)
-    group = ray.util.placement_group([{"CPU": 1}])
+    """A placement group of two nodes, of which this process is on one."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, configure_logging=False)
+    group = ray.util.placement_group([{"CPU": 1}] * 2, strategy="STRICT_SPREAD")
     ray.get(group.ready())
     yield group
     ray.shutdown()
+    cluster.shutdown()
 
 
 @pytest.fixture(name="folder")
@@ -72,6 +76,15 @@ async def test_a_bucket_of_which_nothing_came_is_not_looked_for_on_the_hub(
     # Ray goes on with the model's served name then
     with pytest.raises(Exception, match=r"weights in tiny \(seen by .* cannot be read: tiny: No"):
         await check(Path("tiny"), replica).run_callback("on_after_node_init")
+
+
+async def test_ray_mirrors_what_lies_in_no_folder_and_nothing_else(
+    folder: Path, replica: Any
+) -> None:
+    found = {name: check(Path(name), replica) for name in (str(folder), "meta-llama/Llama-3.1-8B")}
+    for it in found.values():
+        await it.run_callback("on_before_node_init")
+    assert [it.ctx.run_init_node for it in found.values()] == [False, True]
 
 
 async def test_what_is_streamed_lies_on_no_node(replica: Any) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,26 @@ def require(files: Files, digest: str | None, known: Mapping[str, str] | None = 
         f"the files are not those of the rollout: {which}. Put the former files back, or tell of "
         "the new ones by another spec.model.revision"
     )
+
+
+def fault_of(folder: str, digest: str | None, known: Mapping[str, str] | None) -> str | None:
+    """Return what is wrong with the files in a folder of this machine, in words, or None.
+
+    Args:
+        folder: The folder.
+        digest: Digest of those that the rollout saw; None where it saw none.
+        known: The digits of each of them; may be empty.
+    """
+    place = f"the weights in {folder} (seen by {socket.gethostname()})"
+    try:
+        require(LocalFiles(Path(folder)), digest, known)
+    except WeightsError as error:
+        return f"{place}: {error}."
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{place} cannot be read: {name}{why}."
+    return None
 
 
 def changed_files(old: Mapping[str, str], new: Mapping[str, str]) -> str:
