@@ -103,21 +103,19 @@ def _llm_config(model: ModelDeployment, plan: Plan, pin: SourcePin) -> dict[str,
     scheme = source.source.partition("://")[0]
     # elsewhere a revision is a name of the user's, which says nothing to the engine
     revision = (pin.commit or source.revision) if scheme == "hf" else None
-    arguments = engine_kwargs(plan, model.engine_args, revision)
     config: dict[str, Any] = {
         "model_loading_config": {
             "model_id": model.served_name,
             "model_source": weights_location(source.source),
         },
-        "engine_kwargs": arguments,
+        "engine_kwargs": engine_kwargs(plan, model.engine_args, revision),
         "placement_group_config": _placement(plan),
         "server_cls": SERVER_CLASS,
         **weights_check(scheme, pin),
     }
     if plan.accelerator.vendor == "cpu":
         config["accelerator_config"] = {"kind": "cpu"}
-        eager = bool(arguments.get("enforce_eager"))
-        config["runtime_env"] = {"env_vars": _cpu_environment(plan, eager)}
+        config["runtime_env"] = {"env_vars": _cpu_environment(plan)}
     return config
 
 
@@ -134,18 +132,18 @@ def _placement(plan: Plan) -> dict[str, Any]:
     return {"bundles": bundles, "strategy": strategy}
 
 
-def _cpu_environment(plan: Plan, eager: bool) -> dict[str, str]:
+def _cpu_environment(plan: Plan) -> dict[str, str]:
     """Return the environment of CPU workers: as many threads as cores, bound to none.
 
     Binding by rank, the engine's default, would put every replica on the same cores. An engine that
     is told to compile nothing (``enforce_eager``) still has a C++ compiler build its embedding and
     its sampler at the first request (vLLM 0.29): 23 s on two cores, to serve no faster.
     """
-    environment = {
+    return {
         "OMP_NUM_THREADS": str(plan.accelerator.cores),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "TORCHDYNAMO_DISABLE": "1",
     }
-    return environment | ({"TORCHDYNAMO_DISABLE": "1"} if eager else {})
 
 
 def _server(model: ModelDeployment, plan: Plan, path: RequestPath, pace: Pace) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from tests.unit.render.rendered import (
     Planned,
     case_files,
@@ -14,7 +13,6 @@ from tests.unit.render.rendered import (
     on,
     planned,
     planned_file,
-    planned_text,
     server_of,
     two_nodes,
 )
@@ -250,13 +248,6 @@ def test_workers_on_bare_cores_are_bound_to_none() -> None:
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "TORCHDYNAMO_DISABLE": "1",
     }
-
-
-def test_an_engine_that_may_compile_does_so_on_cores_too() -> None:
-    data = yaml.safe_load(case_files()["gemma-3-270m"].read_text("utf-8"))
-    data["spec"]["engine"] = {"args": {"enforce_eager": False}}
-    llm = llm_of(planned_text(yaml.safe_dump(data)))
-    assert "TORCHDYNAMO_DISABLE" not in llm["runtime_env"]["env_vars"]
 
 
 def test_accelerators_need_none_of_that() -> None:
