@@ -116,8 +116,8 @@ from freehold.render.network_policies import Peer, Peers
 @click.option(
     "--gcs-redis-address",
     type=RedisAddressType(),
-    help="Redis in which Ray clusters keep their state, as HOST:PORT, so that models answer while "
-    "a head is replaced. It holds for what is rolled out from then on. Default: none.",
+    help="Redis in which Ray clusters keep their state, as HOST:PORT, so that engines outlive a "
+    "head that is replaced. It holds for what is rolled out from then on. Default: none.",
 )
 @click.option(
     "--gcs-redis-password-secret",
