@@ -184,6 +184,8 @@ def test_nothing_is_left_after_a_failed_start(monkeypatch: pytest.MonkeyPatch) -
 OWNER = """\
 import signal
 from tests.control_plane.plane import ControlPlane
+# whom a shell starts in the background it has ignore this one
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with ControlPlane(simulate_nodes=False) as plane:
     print(plane.folder, flush=True)
     signal.pause()
