@@ -38,12 +38,12 @@ from path_bench.imports import compile_imports  # noqa: E402
 from tests.faults.story import versions  # noqa: E402
 from tests.node.installation import (  # noqa: E402
     CORES,
+    QUICK_START,
     Installation,
     install_packaged,
     node_with_kuberay,
 )
 
-QUICK_START = ROOT / "examples" / "quickstart" / "gemma-3-270m.yaml"
 STARTS: tuple[What, ...] = ("apply", "wake")
 BEGAN = time.monotonic()
 

@@ -19,13 +19,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from benchmarks.replica_bench.report import plot, table  # noqa: E402
 from benchmarks.replica_bench.watched import Watched, watching  # noqa: E402
-from tests.cluster.load import Load, load  # noqa: E402
+from tests.cluster.load import MANY, Load, load  # noqa: E402
 from tests.cluster.model import Model  # noqa: E402
-from tests.node.installation import install_packaged, node_with_kuberay  # noqa: E402
+from tests.node.installation import (  # noqa: E402
+    QUICK_START,
+    install_packaged,
+    node_with_kuberay,
+)
 
-QUICK_START = ROOT / "examples" / "quickstart" / "gemma-3-270m.yaml"
-# Less than one replica runs at once, and more than one runs and holds in its queue together.
-FEW, MANY = 4, 40
+# Less than one replica runs at once.
+FEW = 4
 IDLE = "60s"
 # Serve averages the load and waits before it takes a replica away: five minutes of it.
 PATIENCE_S = 900.0

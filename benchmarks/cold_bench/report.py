@@ -7,6 +7,7 @@ from statistics import median
 
 from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM, WAYS, ColdStart, Results, What
 from benchmarks.cold_bench.watched import PARTS
+from benchmarks.path_bench.columns import columns
 
 TITLES = {FREEHOLD: "Freehold", PLAIN: "plain RayService", VLLM: "vllm serve"}
 _HEADS: dict[What, str] = {
@@ -103,13 +104,3 @@ def _of(
     choose: Callable[[Sequence[float]], float], values: Sequence[float], form: str = "{:.2f}"
 ) -> str:
     return form.format(choose(values)) if values else _NONE
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as text: the first column to the left, the rest to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = (
-        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        for row in rows
-    )
-    return "\n".join("  ".join(line).rstrip() for line in lines)

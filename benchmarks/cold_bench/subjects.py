@@ -22,9 +22,10 @@ from benchmarks.cold_bench.objects import (
 )
 from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM
 from benchmarks.cold_bench.watched import OF_A_RAY_SERVICE, OF_FREEHOLD, OF_VLLM
-from tests.control_plane.cluster import Cluster
+from tests.control_plane.cluster import Cluster, holds
 from tests.control_plane.processes import wait_for
 from tests.control_plane.reader import ReadFailed
+from tests.integration.operator import condition
 
 from freehold.api.faults import Fault
 from freehold.cli.render import render_objects
@@ -117,9 +118,7 @@ def _rendered(manifest: Path, classes: Path) -> Object:
 
 
 def _ready(item: Object, reason: str = "") -> bool:
-    conditions = (item.get("status") or {}).get("conditions") or []
-    found = next((it for it in conditions if it["type"] == "Ready"), {})
-    return found.get("status") == "True" and reason in ("", found.get("reason"))
+    return holds(item, "Ready") and reason in ("", condition(item, "Ready").get("reason"))
 
 
 def _observed(item: Object) -> bool:

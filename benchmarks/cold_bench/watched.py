@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tests.control_plane.cluster import holds
 from tests.control_plane.reader import ReadFailed
 from tests.repeating import repeated
 
@@ -50,15 +51,15 @@ def seen(
     found = list(pods)
     heads = [it for it in found if _labels(it).get("ray.io/node-type") == "head"]
     engines = [it for it in found if workers.items() <= _labels(it).items()]
-    holds = {
+    ended = {
         "RayService": ray_service is not None,
         "head pod": bool(heads),
-        "head ready": any(map(_ready, heads)),
+        "head ready": any(holds(it, "Ready") for it in heads),
         "worker pod": bool(engines),
         "worker runs": any(map(_runs, engines)),
         "application runs": _serves((ray_service or {}).get("status") or {}),
     }
-    return frozenset(name for name, true in holds.items() if true)
+    return frozenset(name for name, true in ended.items() if true)
 
 
 @dataclass
@@ -110,11 +111,6 @@ def watching(
 
 def _labels(item: Object) -> Mapping[str, str]:
     return item["metadata"].get("labels") or {}
-
-
-def _ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)
 
 
 def _runs(pod: Object) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
+from path_bench.columns import columns
 from path_bench.results import Cell, ModelResult, WayCosts
 from path_bench.rounds import Figures
 
@@ -21,16 +22,6 @@ _HEAD = (
     *("TTFT p50", "p95", "between p50", "of vLLM", "least", "most", "of Ray's better"),
 )
 ROLES = ("client", "proxy", "router", "ingress", "server", "engine core", "workers", "Ray's own")
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as text: the first column to the left, the rest to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = (
-        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        for row in rows
-    )
-    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def main_table(result: ModelResult) -> str:

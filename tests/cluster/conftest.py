@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.cluster.model import Model
-from tests.node.installation import Installation, install_packaged, node_with_kuberay
+from tests.node.installation import (
+    QUICK_START,
+    Installation,
+    install_packaged,
+    node_with_kuberay,
+)
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +27,3 @@ def model(installation: Installation) -> Iterator[Model]:
     """The quick start's model, at zero when it is first there, in a namespace of its own."""
     with Model.deployed(installation.cluster, QUICK_START) as found:
         yield found
-
-
-QUICK_START = Path(__file__).parents[2] / "examples" / "quickstart" / "gemma-3-270m.yaml"

@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 from tests.cluster.model import Model
 
+# More than the sixteen that one replica of the quick start's model runs and the two that may wait.
+MANY = 40
 # Longer than any cold start: what is given up earlier would be the client's doing.
 _PATIENCE = aiohttp.ClientTimeout(total=900)
 

@@ -97,11 +97,15 @@ class Model:
         patch = json.dumps({"spec": spec})
         self.kubectl("patch", "fmd", self.name, "--type=merge", f"--patch={patch}")
 
-    def pods(self, role: str = "worker") -> list[str]:
-        """Return the names of its pods of a role that are to stay, ``head`` or ``worker``."""
+    def standing(self, role: str) -> list[Object]:
+        """Return its pods of a role that are to stay, ``head`` or ``worker``."""
         selector = f"freehold.dev/model={self.name},ray.io/node-type={role}"
         found = self.cluster.list("pods", self.namespace, selector)
-        return [it["metadata"]["name"] for it in found if "deletionTimestamp" not in it["metadata"]]
+        return [it for it in found if "deletionTimestamp" not in it["metadata"]]
+
+    def pods(self, role: str = "worker") -> list[str]:
+        """Return the names of those."""
+        return [it["metadata"]["name"] for it in self.standing(role)]
 
     @property
     def url(self) -> str:

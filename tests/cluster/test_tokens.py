@@ -8,12 +8,9 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from tests.cluster.load import Load, load
+from tests.cluster.load import MANY, Load, load
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.node.installation import Installation
-
-# More than the sixteen that one replica runs and the two that may wait.
-MANY = 40
 
 
 @pytest.fixture(scope="module")

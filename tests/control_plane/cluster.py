@@ -124,7 +124,7 @@ class Cluster:
         def served() -> bool:
             # `kubectl wait` fails at once where one has no conditions yet
             found = json.loads(self.kubectl("get", "--output=json", *files))
-            return all(map(_is_established, found.get("items", [found])))
+            return all(holds(it, "Established") for it in found.get("items", [found]))
 
         wait_for(f"the kinds of {[str(path) for path in paths]} are served", served, 60.0)
 
@@ -160,16 +160,15 @@ def _list(objects: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
-def _is_established(crd: dict[str, Any]) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or []
-    return any(it["type"] == "Established" and it["status"] == "True" for it in conditions)
+def holds(item: Mapping[str, Any] | None, condition: str) -> bool:
+    """Whether a condition of an object is True; not where there is no object."""
+    conditions = ((item or {}).get("status") or {}).get("conditions") or []
+    return any(it["type"] == condition and it["status"] == "True" for it in conditions)
 
 
 def _is_ready(node: dict[str, Any] | None) -> bool:
     if node is None:
         return False
-    conditions = node.get("status", {}).get("conditions", [])
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
     # the node life-cycle controller takes this taint off a moment after the node is ready
     taints = {taint["key"] for taint in node["spec"].get("taints", [])}
-    return ready and "node.kubernetes.io/not-ready" not in taints
+    return holds(node, "Ready") and "node.kubernetes.io/not-ready" not in taints

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.conftest import QUICK_START, installation
+from tests.cluster.conftest import installation
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.faults.records import Records, product_digest
 from tests.faults.story import Story
-from tests.node.installation import Installation
+from tests.node.installation import QUICK_START, Installation
 
 __all__ = ["installation"]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.conftest import QUICK_START
 from tests.cluster.model import Model
 from tests.control_plane.cluster import KubectlFailed
 from tests.control_plane.processes import wait_for
@@ -20,7 +19,7 @@ from tests.faults.conftest import Keep
 from tests.faults.story import Story, told_in_turn
 from tests.faults.weights import copied, cut_short, with_architecture
 from tests.installation.kuberay import kuberay_crds
-from tests.node.installation import Installation
+from tests.node.installation import QUICK_START, Installation
 
 HOST_PATH = {"name": "root", "hostPath": {"path": "/"}}
 WORKER = {"name": "ray-worker"}

@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.conftest import QUICK_START
 from tests.cluster.load import Load
 from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.control_plane.cluster import holds
 from tests.faults.conftest import Keep
 from tests.faults.redis import ENTRY, PASSWORD, SECRET, VALUES, redis
 from tests.faults.story import under_load
 from tests.faults.test_while_it_serves import engine_workers
-from tests.node.installation import Installation, upgraded
+from tests.node.installation import QUICK_START, Installation, upgraded
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,7 @@ def pids() -> list[int]:
 
 def head_is_ready(model: Model) -> bool:
     """Whether the one head that is to stay is ready."""
-    selector = f"freehold.dev/model={model.name},ray.io/node-type=head"
-    pods = model.cluster.list("pods", model.namespace, selector)
-    standing = [it for it in pods if "deletionTimestamp" not in it["metadata"]]
-    said = [it for pod in standing for it in pod["status"].get("conditions") or []]
-    return any((it["type"], it["status"]) == ("Ready", "True") for it in said)
+    return any(holds(it, "Ready") for it in model.standing("head"))
 
 
 def leads_to_workers(model: Model) -> bool:

@@ -7,8 +7,9 @@ import signal
 import time
 
 import psutil
-from tests.cluster.load import load
+from tests.cluster.load import MANY, load
 from tests.cluster.model import Model
+from tests.control_plane.cluster import holds
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
 from tests.faults.story import under_load
@@ -18,8 +19,6 @@ from tests.node.installation import Installation
 
 WORKER_PROCESS = "VLLM::Worker"
 OUTAGE_SECONDS = 20
-# More than the sixteen that one replica runs and the two that may wait.
-MANY = 40
 
 
 def test_a_worker_process_is_killed(served: Model, keep: Keep) -> None:
@@ -191,12 +190,8 @@ def delete_a_worker(model: Model) -> None:
 
 def ready_operator(installation: Installation, old: set[str]) -> bool:
     """Whether a pod of the operator is ready that is none of the old ones."""
-    for pod in installation.cluster.list("pods", SYSTEM):
-        conditions = (pod.get("status") or {}).get("conditions") or []
-        ready = any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)
-        if ready and pod["metadata"]["name"] not in old:
-            return True
-    return False
+    pods = installation.cluster.list("pods", SYSTEM)
+    return any(holds(it, "Ready") and it["metadata"]["name"] not in old for it in pods)
 
 
 def let_pass(seconds: float) -> None:

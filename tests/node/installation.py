@@ -33,7 +33,9 @@ from tests.node.images import Builder, Image, environment_mounts
 from tests.node.machine import check_machine
 from tests.node.node import RealNode
 
-CORES = ROOT / "examples" / "quickstart" / "cores.yaml"
+QUICK_START, CORES = (
+    ROOT / "examples" / "quickstart" / it for it in ("gemma-3-270m.yaml", "cores.yaml")
+)
 VALUES: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("values.yaml").read_text())
 
 

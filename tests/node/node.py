@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.control_plane import build
+from tests.control_plane.cluster import holds
 from tests.control_plane.commands import Place
 from tests.control_plane.pinned import MODULES, NODE_MODULES
 from tests.control_plane.plane import ControlPlane
@@ -105,6 +106,4 @@ class RealNode:
 
     def is_ready(self) -> bool:
         """Whether the node says that pods can run on it."""
-        found = self.plane.cluster.get("node", NODE)
-        conditions = found["status"].get("conditions", []) if found else []
-        return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)
+        return holds(self.plane.cluster.get("node", NODE), "Ready")

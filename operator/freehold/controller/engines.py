@@ -26,7 +26,7 @@ from freehold.status.scaling import read_scaling
 # Reading YAML is most of what a pass without a change would cost.
 _REMEMBERED = 4096
 # As ``freehold.serving.scaling`` names it, which only Ray can import.
-_LOG = "freehold_scaling_{}.log"
+SCALING_LOG = "freehold_scaling_{}.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Observer:
         if not (node and mapping(details, "applications", seen.key.name)):
             return None
         head, token = _head(seen, cluster), self.key.ray_token(seen.uid)
-        log = f"serve/{_LOG.format(seen.key.name)}"
+        log = f"serve/{SCALING_LOG.format(seen.key.name)}"
         line = await self.endpoints.last_line(head, seen.key.namespace, token, node, log)
         return read_scaling(line)
 

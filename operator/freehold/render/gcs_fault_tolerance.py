@@ -1,8 +1,8 @@
 """What lets a Ray cluster outlive its head: Ray's state in a Redis, and a way in beside the head.
 
 A head without it takes all that Ray knows along, and every engine with it. With it the workers'
-raylets wait for the next head (KubeRay gives them 600 s), engines run on, and the workers' own
-proxies answer, each with a router of Serve's beside it.
+raylets wait for the next head (KubeRay gives them 600 s), engines run on, and clients are led to
+the workers' own proxies beside the head's.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def canonical_objects(
     one = canonical_model(model)
     text = to_yaml(model_serve_config(one, plan, pin))
     config_map = serving_config_map(model.name, namespace, archive)
-    names = config_map["metadata"]["name"], token_secret_name(model.name, uid)
-    service = ray_service(one, plan, text, namespace, *names, tolerance)
+    code, tokens = config_map["metadata"]["name"], token_secret_name(model.name, uid)
+    service = ray_service(one, plan, text, namespace, code, tokens, tolerance)
     if isinstance(service, Fault):
         return service
     return [config_map, service, endpoint_service(model.name, namespace)]

@@ -54,18 +54,19 @@ def ray_service(
         return image
     if isinstance(nodes, Fault):
         return nodes
-    outlives = tolerance is not None
     workers = worker_group(
-        model, plan, image, nodes, config_map, token_secret, outlives_head=outlives
+        model,
+        plan,
+        image,
+        nodes,
+        config_map,
+        token_secret,
+        outlives_head=tolerance is not None,
     )
-    cluster = (
-        _cluster(token_secret)
-        | gcs_options(tolerance)
-        | {
-            "headGroupSpec": _head_group(model, image, config_map),
-            "workerGroupSpecs": [workers],
-        }
-    )
+    cluster = _cluster(token_secret, tolerance) | {
+        "headGroupSpec": _head_group(model, image, config_map),
+        "workerGroupSpecs": [workers],
+    }
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
@@ -102,13 +103,14 @@ def _upgrade(model: ModelDeployment) -> str:
     return "None" if rollout is not None and rollout.type == "Recreate" else "NewCluster"
 
 
-def _cluster(token_secret: str) -> dict[str, Any]:
+def _cluster(token_secret: str, tolerance: GcsFaultTolerance | None) -> dict[str, Any]:
     return {
         "rayVersion": RAY_VERSION,
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {"version": "v2", "idleTimeoutSeconds": _IDLE_SECONDS},
         # without a name every cluster would have a token of its own
         "authOptions": {"mode": "token", "secretName": token_secret},
+        **gcs_options(tolerance),
     }
 
 

@@ -25,33 +25,30 @@ def read_scaling(line: str) -> ScalingDecision | None:
         found = json.loads(line)
     except ValueError:
         return None  # cut while it was written, or not there
-    reason, message = text(mapping(found).get("reason")), text(mapping(found).get("message"))
-    if not (reason and message):
-        return None
-    return ScalingDecision(reason, message, count(found.get("running")), count(found.get("queued")))
+    return _decision(mapping(found))
 
 
 def scaling(outcome: Outcome, past: Past) -> dict[str, Any] | None:
     """Return ``status.scaling``; what this pass has not heard of stays as it was."""
     if outcome.replicas.maximum == 0 or outcome.suspended:
         return None  # nothing decides
-    told = _decision(outcome) or _former(mapping(past.raw, "scaling"))
+    former = mapping(past.raw, "scaling")
+    told = _last(outcome) or _decision(former)
     if told is None:
         return None
-    starting = outcome.engines.starting if outcome.engines else None
-    if starting is None:
-        starting = count(mapping(past.raw, "scaling").get("starting"))
+    engines = outcome.engines
+    starting = engines.starting if engines else count(former.get("starting"))
     figures = {"queued": told.queued, "running": told.running, "starting": starting}
     known = {name: it for name, it in figures.items() if it is not None}
     return {"reason": told.reason, "message": sentence(told.message), **known}
 
 
-def _decision(outcome: Outcome) -> ScalingDecision | None:
+def _last(outcome: Outcome) -> ScalingDecision | None:
     """Return the last decision; from zero Serve decides without asking the policy."""
     engines = outcome.engines
-    return (
-        _wakes(engines) if engines and not engines.running and engines.target else outcome.scaling
-    )
+    if engines is not None and engines.target and not engines.running:
+        return _wakes(engines)
+    return outcome.scaling
 
 
 def _wakes(engines: Engines) -> ScalingDecision:
@@ -60,7 +57,8 @@ def _wakes(engines: Engines) -> ScalingDecision:
     return ScalingDecision(_WAKING, told)
 
 
-def _former(raw: Mapping[str, Any]) -> ScalingDecision | None:
+def _decision(raw: Mapping[str, Any]) -> ScalingDecision | None:
+    """Return a decision as the log and the status have it; None where it is none."""
     reason, message = text(raw.get("reason")), text(raw.get("message"))
     if not (reason and message):
         return None

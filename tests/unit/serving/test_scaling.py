@@ -12,6 +12,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
+from freehold.controller.engines import SCALING_LOG
 from freehold.serving import scaling
 from freehold.serving.scaling import FollowQueue, log_name
 
@@ -180,6 +181,10 @@ def test_a_log_that_cannot_be_written_changes_no_decision(
 ) -> None:
     monkeypatch.setattr(scaling, "get_serve_logs_dir", lambda: "/proc/none")
     assert FollowQueue()(context(total=40))[0] == pytest.approx(40 / 18)
+
+
+def test_the_operator_asks_for_the_log_that_is_written() -> None:
+    assert SCALING_LOG.format("chat") == log_name("chat")
 
 
 def test_serve_takes_it_where_this_package_is_not_there() -> None:
