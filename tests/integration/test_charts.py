@@ -247,6 +247,7 @@ def test_the_operator_is_told_of_the_peers_that_the_chart_names(bare: Cluster) -
     values = values_of("everything")["networkPolicy"]
     assert told["--kuberay-peers"] == (*values["kuberay"],)
     assert told["--prometheus-peers"] == (*values["prometheus"],)
+    assert told["--client-peers"] == (*values["clients"],)
     (peer,) = told["--operator-peers"]
     assert matches(peer["podSelector"], own.labels)
     assert peer["namespaceSelector"] == {"matchLabels": {NAME_LABEL: SYSTEM}}

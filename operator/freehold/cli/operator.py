@@ -104,6 +104,12 @@ from freehold.render.network_policies import Peer, Peers
     "app.kubernetes.io/name=prometheus in any namespace.",
 )
 @click.option(
+    "--client-peers",
+    type=PeersType(),
+    help="Who reaches every model's endpoint, whatever its spec.endpoint.allowedNamespaces, "
+    "likewise. Default: nobody.",
+)
+@click.option(
     "--describe-image",
     help="The operator's own image: pods with it read the sources of models, with the models' own "
     "accounts and credentials. Without it only public hubs can be read, by the operator itself.",
@@ -142,6 +148,7 @@ def operator(
     kuberay_peers: tuple[Peer, ...] | None,
     operator_peers: tuple[Peer, ...] | None,
     prometheus_peers: tuple[Peer, ...] | None,
+    client_peers: tuple[Peer, ...] | None,
     describe_image: str | None,
     offline: bool,
     gcs_redis_address: str | None,
@@ -163,6 +170,7 @@ def operator(
         "kuberay": kuberay_peers,
         "freehold": operator_peers,
         "prometheus": prometheus_peers,
+        "clients": client_peers,
     }
     peers = Peers(**{name: it for name, it in given.items() if it is not None})
     process = Process(

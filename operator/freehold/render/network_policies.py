@@ -43,11 +43,13 @@ class Peers:
         freehold: Freehold's operator.
         prometheus: What reads metrics, by the label of both the Prometheus operator's pods and
             the Prometheus chart's.
+        clients: Who reaches every endpoint besides those whom a model's own spec lets in.
     """
 
     kuberay: tuple[Peer, ...] = (labelled("app.kubernetes.io/component", "kuberay-operator"),)
     freehold: tuple[Peer, ...] = (labelled("app.kubernetes.io/name", "freehold"),)
     prometheus: tuple[Peer, ...] = (labelled("app.kubernetes.io/name", "prometheus"),)
+    clients: tuple[Peer, ...] = ()
 
 
 def network_policies(
@@ -68,7 +70,7 @@ def network_policies(
     peers = peers or Peers()
     pods = {MODEL_LABEL: model.name}
     same_model: Peer = {"podSelector": {"matchLabels": pods}}
-    clients = _rule([_clients(model)], (ENDPOINT_PORT,))
+    clients = _rule([_clients(model), *peers.clients], (ENDPOINT_PORT,))
     of_pods = [*_rule([same_model]), *_rule(peers.prometheus, METRICS_PORTS)]
     of_pods += clients if to_workers else []
     of_head = [

@@ -13,7 +13,7 @@ from freehold.cli.peers import PeersType
 from freehold.cli.redis import RedisAddressType, SecretKeyType
 from freehold.render.gcs_fault_tolerance import SecretKey
 
-OPTIONS = ("--kuberay-peers", "--operator-peers", "--prometheus-peers")
+OPTIONS = ("--kuberay-peers", "--operator-peers", "--prometheus-peers", "--client-peers")
 SELECTOR = "podSelector, namespaceSelector or both; or ipBlock alone"
 REFUSED = {
     "no JSON": ("namespace=a", "found no JSON"),

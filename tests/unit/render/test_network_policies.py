@@ -96,6 +96,19 @@ def test_the_installation_s_peers_are_taken_as_they_are_written() -> None:
     assert reached(found, outside, targets["worker"], (8000, 8080)) == {8080}
 
 
+@pytest.mark.parametrize("allowed", matrix.ALLOWED)
+@pytest.mark.parametrize("to_workers", [False, True])
+def test_the_installation_s_clients_reach_the_endpoint_and_nothing_else(
+    allowed: str, to_workers: bool
+) -> None:
+    peers = Peers(clients=({"ipBlock": {"cidr": "10.0.0.0/8"}},))
+    model = asking(matrix.ALLOWED[allowed])
+    found = network(network_policies(model, matrix.MODELS, peers, to_workers=to_workers))
+    targets, client = pods_of(PODS["plain"]), Pod(matrix.FOREIGN, {}, address="10.1.2.3")
+    reach = {it: reached(found, client, targets[it], matrix.PORTS[it].values()) for it in ROLES}
+    assert reach == {"head": {8000}, "worker": {8000} if to_workers else set()}
+
+
 def test_nobody_is_let_in_by_a_list_of_nobody() -> None:
     """A rule whose peers are an empty list would let in everyone."""
     found = policies(peers=Peers(kuberay=(), freehold=(), prometheus=()))
@@ -112,6 +125,7 @@ def test_the_usual_peers_are_the_chart_s_defaults() -> None:
     own = values["networkPolicy"]
     usual = Peers()
     assert (own["kuberay"], own["prometheus"]) == ([*usual.kuberay], [*usual.prometheus])
+    assert own["clients"] == [*usual.clients]
 
 
 def _add(path: str, value: Any) -> Any:
