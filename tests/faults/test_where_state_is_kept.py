@@ -49,7 +49,7 @@ def test_the_head_is_deleted_where_its_state_is_kept(kept: Model, keep: Keep) ->
         back = time.monotonic()
     keep(story)
     assert (kept.pods("worker"), pids()) == (workers, engine), "the engine is another one"
-    assert story.load is not None
+    assert story.load is not None and story.load.lost == []
     assert answered_between(story.load, story.began, back) > 0
     kinds = "pods,rayservices,rayclusters,configmaps,controllerrevisions,events,fmd"
     assert PASSWORD not in kept.kubectl("get", kinds, "--output=json")

@@ -24,15 +24,29 @@ _WORKER_PORTS = {"serve": 8000, "metrics": 8080}
 _SHARED_MEMORY = "shared-memory"
 _RAYLET_HEALTH = "http://localhost:52365/api/local_raylet_healthz"
 _PROXY_HEALTH = "http://localhost:8000/-/healthz"
+# Images need not have pkill.
+_END_PROXY_SOFTLY = """
+proxies=$(for it in /proc/[0-9]*; do [[ $(readlink $it/exe) == */haproxy ]] && echo ${it##*/}; done)
+kill -USR1 $proxies
+while kill -0 $proxies 2>/dev/null; do sleep 0.2; done
+:
+"""
 
 
-def head_template(model: ModelDeployment, image: str) -> Template:
+def head_template(model: ModelDeployment, image: str, *, outlived: bool = False) -> Template:
     """Return the head's template.
 
     It bears no service account: with the autoscaler in it, KubeRay makes one that may change the
     cluster, and another one could not.
+
+    Args:
+        model: The model.
+        image: The image.
+        outlived: Whether workers answer while there is no head.
     """
     container = _container(HEAD_CONTAINER, image, _HEAD_PORTS, head_size())
+    if outlived:
+        container["lifecycle"] = _soft_end_of_proxy()
     templates = model.spec.templates
     template = _template(model, {"containers": [container]})
     return _marked(model, overlaid(template, templates.head if templates else None))
@@ -125,6 +139,16 @@ def _proxy_probe() -> dict[str, Any]:
     container along.
     """
     return _probe(_PROXY_HEALTH)
+
+
+def _soft_end_of_proxy() -> dict[str, Any]:
+    """Return what a head does before it is killed, for as long as its pod is given.
+
+    Clients keep their connections to a head that goes, and would be cut off in the middle of an
+    answer. At this signal HAProxy takes no more, tells clients to connect anew, which leads them to
+    workers, and ends with the last answer that is under way (HAProxy's management guide, 4).
+    """
+    return {"preStop": {"exec": {"command": ["bash", "-c", _END_PROXY_SOFTLY]}}}
 
 
 def _probe(url: str) -> dict[str, Any]:

@@ -64,7 +64,13 @@ def ray_service(
         outlives_head=tolerance is not None,
     )
     cluster = _cluster(token_secret, tolerance) | {
-        "headGroupSpec": _head_group(model, image, config_map),
+        "headGroupSpec": _head_group(
+            model,
+            image,
+            config_map,
+            # no proxy stands beside the head's where a replica spans nodes
+            outlived=tolerance is not None and plan.layout.nodes == 1,
+        ),
         "workerGroupSpecs": [workers],
     }
     return {
@@ -114,10 +120,12 @@ def _cluster(token_secret: str, tolerance: GcsFaultTolerance | None) -> dict[str
     }
 
 
-def _head_group(model: ModelDeployment, image: str, config_map: str) -> dict[str, Any]:
+def _head_group(
+    model: ModelDeployment, image: str, config_map: str, *, outlived: bool
+) -> dict[str, Any]:
     """Return the head, on which nothing of the model runs: it would hold a device's node."""
-    template = with_serving_code(head_template(model, image), HEAD_CONTAINER, config_map)
+    template = head_template(model, image, outlived=outlived)
     return {
         "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
-        "template": in_go_form(template),
+        "template": in_go_form(with_serving_code(template, HEAD_CONTAINER, config_map)),
     }

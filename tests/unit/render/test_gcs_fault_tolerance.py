@@ -61,6 +61,19 @@ def pods_of(cluster: Object) -> dict[str, Object]:
     return {"head": head_pod(whole, ""), "worker": worker_pod(whole, group, {})}
 
 
+def test_a_head_whose_workers_answer_ends_its_proxy_softly() -> None:
+    def lifecycle(service: Object) -> Object | None:
+        head = cluster_of(service)["headGroupSpec"]["template"]["spec"]
+        found: Object | None = head["containers"][0].get("lifecycle")
+        return found
+
+    hook = lifecycle(service_with())
+    assert hook is not None and "USR1" in hook["preStop"]["exec"]["command"][-1]
+    # nobody else answers meanwhile
+    assert lifecycle(service_with(None)) is None
+    assert lifecycle(service_with(REDIS, two_nodes())) is None
+
+
 @pytest.mark.parametrize("tolerance", [REDIS, GcsFaultTolerance("10.0.0.7:6379")])
 @pytest.mark.parametrize("item", [planned(), two_nodes()], ids=["one node", "two nodes"])
 def test_kuberay_knows_the_fields_and_writes_them_back_alike(
@@ -99,13 +112,14 @@ def test_without_it_nothing_is_another() -> None:
     assert not workers_answer(cluster_of(plain))
 
 
-def test_what_differs_is_the_redis_and_the_readiness_of_workers() -> None:
+def test_what_differs_is_the_redis_and_what_pods_do_without_a_head() -> None:
     found = change(service_with(), service_with(None), exact=True)
     assert found.kind == "NewCluster"
     fields = {it.split(":")[0] for it in found.reasons}
     group = "spec.rayClusterConfig.workerGroupSpecs[only].template.spec"
     assert fields == {
         "spec.rayClusterConfig.gcsFaultToleranceOptions",
+        "spec.rayClusterConfig.headGroupSpec.template.spec.containers[ray-head].lifecycle",
         f"{group}.containers[ray-worker].readinessProbe",
     }
 

@@ -45,6 +45,7 @@ _CONTAINER = of(
     env={"type": "array", "items": {"type": "object"}},
     envFrom={"type": "array", "items": {"type": "object"}},
     ports={"type": "array", "items": of(name=STRING, containerPort=INTEGER)},
+    lifecycle={"type": "object"},
     readinessProbe={"type": "object"},
     resources=of(requests=STRINGS, limits=STRINGS),
     volumeMounts={"type": "array", "items": of(name=STRING, mountPath=STRING, readOnly=BOOLEAN)},
