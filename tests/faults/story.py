@@ -22,6 +22,8 @@ from tests.repeating import repeated
 # Which release the binary of FREEHOLD_KUBERAY_OPERATOR is: it does not tell.
 KUBERAY_VERSION = "FREEHOLD_KUBERAY_VERSION"
 _EVERY_SECONDS = 0.5
+# Each asks one request after the other.
+CLIENTS = 4
 
 
 @dataclass
@@ -99,7 +101,7 @@ def told_in_turn(story: Story) -> Iterator[None]:
 
 
 @contextmanager
-def under_load(fault: str, model: Model, clients: int = 4) -> Iterator[Story]:
+def under_load(fault: str, model: Model, clients: int = CLIENTS) -> Iterator[Story]:
     """Make a fault inside while clients ask; ends when the model is Ready and answers again."""
     story = Story(fault, model)
     with load(model, clients) as story.load:

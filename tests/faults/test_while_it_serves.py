@@ -12,7 +12,7 @@ from tests.cluster.model import Model
 from tests.control_plane.cluster import holds
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
-from tests.faults.story import under_load
+from tests.faults.story import CLIENTS, under_load
 from tests.installation.helm import SYSTEM
 from tests.node.agents import NODE
 from tests.node.installation import Installation
@@ -27,6 +27,8 @@ def test_a_worker_process_is_killed(served: Model, keep: Keep) -> None:
         first[0].kill()
         served.until("another engine runs", lambda: started_after(first))
     keep(story)
+    # what the engine had, and what came in the same moment; the rest waits
+    assert story.load is not None and len(story.load.lost) <= 2 * CLIENTS
 
 
 def test_a_worker_pod_is_deleted(served: Model, keep: Keep) -> None:

@@ -6,6 +6,7 @@ restart every model and rename its deployment.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray._common.usage.usage_lib import usage_stats_enabled
 from ray.llm._internal.serve.core.server.llm_server import LLMServer, _add_middleware_to_built_app
 
 from freehold.serving.api_keys import keys_of
+from freehold.serving.engine_death import AliveOnly, end_with
 from freehold.serving.guard import Guard
 
 
@@ -50,12 +52,21 @@ class FreeholdServer(_Server):  # type: ignore[misc]
     """LLMServer with the guard in front and the engine's queue in sight of the autoscaler."""
 
     async def start(self) -> None:
-        """Start the engine and listen to its scheduler."""
+        """Start the engine, listen to its scheduler, and watch for its end."""
         await super().start()
         self._gauge = EngineGauge()
-        manager = getattr(self.engine._engine_client, "logger_manager", None)
+        client = self.engine._engine_client
+        manager = getattr(client, "logger_manager", None)
         if manager is not None:
             manager.stat_loggers.append(self._gauge)
+        # kept, or nothing would hold the task
+        self._end = asyncio.create_task(end_with(client))
+
+    async def __del__(self) -> None:
+        """Stop as Serve asks for it: an engine that is shut down has not died."""
+        if (end := getattr(self, "_end", None)) is not None:
+            end.cancel()
+        await super().__del__()
 
     async def _start_engine(self) -> None:
         """Start the engine; without the actor that reports on it where reports are off.
@@ -71,6 +82,7 @@ class FreeholdServer(_Server):  # type: ignore[misc]
         """Return the engine's own app behind the guard; only direct streaming asks for it."""
         app = await super().__serve_build_asgi_app__()
         _add_middleware_to_built_app(app, Guard, keys=keys_of(os.environ))
+        _add_middleware_to_built_app(app, AliveOnly, engine=self.engine._engine_client)
         return app
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
