@@ -127,6 +127,4 @@ def expected(allowed: str, source: str, role: Role, *, to_workers: bool = False)
     found = set(_SERVE) if client and (role == "head" or to_workers) else set()
     if role == "head" and source.startswith(("KubeRay's operator", "Freehold's operator")):
         found |= _DASHBOARD | _SERVE
-    if to_workers and source.startswith("Freehold's operator"):
-        found |= _SERVE
     return found | _METRICS if source == "Prometheus" else found

@@ -130,9 +130,16 @@ class Observer:
         return known[1] if known[0] == cluster else None
 
     def probe(self, seen: Seen, revision: Revision, engines: frozenset[str]) -> None:
-        """Ask a model for one token, in the background, by the name under which it is served."""
-        url = endpoint_url(seen.key.name, seen.key.namespace)
-        key = self.key.probe_key(seen.uid)
+        """Ask a model for one token, in the background, by the name under which it is served.
+
+        The cluster that serves is asked itself: the endpoint's Service may still lead to the former
+        one, whose answer would say nothing of these engines.
+        """
+        service = seen.ray_service
+        head = _head(seen, service.active.name) if service and service.active else ""
+        if not head:
+            return
+        url, key = endpoint_url(head, seen.key.namespace), self.key.probe_key(seen.uid)
         self.probes.send(seen.key, url, revision.served_name, key, engines)
 
     def forget(self, key: Key) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,8 @@ from freehold.status.outcome import Probe
 _FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Asked:
@@ -23,6 +26,7 @@ class _Asked:
     failures: int = 0
     not_before: float = 0.0
     task: asyncio.Task[None] | None = None
+    engines: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -47,11 +51,18 @@ class Probes:
     def send(
         self, key: Key, base_url: str, model: str, api_key: str, engines: frozenset[str]
     ) -> None:
-        """Send a request, unless one is under way or the last failure was just now."""
+        """Send a request, unless one is under way or the last failure was just now.
+
+        One to engines of which none runs any more is given up: it may hang with them.
+        """
         asked = self._models.setdefault(key, _Asked())
+        if asked.task is not None and asked.engines and asked.engines.isdisjoint(engines):
+            asked.task.cancel()
+            asked.task, asked.not_before = None, 0.0
         now = asyncio.get_running_loop().time()
         if asked.task is None and now >= asked.not_before:
             ask = partial(self.ask, base_url, model, api_key)
+            asked.engines = engines
             asked.task = asyncio.create_task(self._send(key, asked, ask, engines))
 
     def forget(self, key: Key) -> None:
@@ -63,7 +74,11 @@ class Probes:
     async def _send(
         self, key: Key, asked: _Asked, ask: Callable[[], Awaitable[str]], engines: frozenset[str]
     ) -> None:
-        error = await ask()
+        try:
+            error = await ask()
+        except Exception as unforeseen:
+            _log.exception("asking %s for a token", key)
+            error = f"it could not be asked: {unforeseen!r}"
         asked.last = Probe(engines, error)
         asked.failures = asked.failures + 1 if error else 0
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(asked.failures - 1, 10))

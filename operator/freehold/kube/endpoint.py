@@ -5,8 +5,12 @@ A proxy that the environment names is used, as every Kubernetes client does.
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -16,15 +20,53 @@ _ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 _DETAILS_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=2)
 # Where its Serve has ended, Ray starts it first.
 _DECLARE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+# A dashboard that kept a pass waiting for nothing is left alone for so long: others wait, too.
+_SLOW_S = 30.0
 _TOLD = 300
+# Bytes of an answer: of a token or a line, and of all that Serve says of an application.
+_SHORT, _LONG = 64 << 10, 8 << 20
+
+
+class _TooLong(aiohttp.ClientError):
+    """An answer is longer than any honest one."""
+
+
+@dataclass(slots=True)
+class _Slow:
+    """Hosts that are not asked for a while, on the loop's clock."""
+
+    until: dict[str, float] = field(default_factory=dict)
+
+    def __contains__(self, host: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        if self.until.get(host, now) > now:
+            return True
+        self.until.pop(host, None)
+        return False
+
+    def add(self, host: str) -> None:
+        self.until[host] = asyncio.get_running_loop().time() + _SLOW_S
 
 
 class ModelEndpoints:
-    """Asks models and their Ray clusters over HTTP."""
+    """Asks models and their Ray clusters over HTTP.
+
+    What answers is whatever the model's author runs: it is not followed elsewhere, leaves nothing
+    behind for the next one, and no more of it is read than an honest one would say.
+    """
 
     def __init__(self) -> None:
         """Open no connection yet; use it as an asynchronous context manager."""
-        self._session = aiohttp.ClientSession(trust_env=True)
+        # without a limit: what waits for an engine that compiles would hold up all the others
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
+            trust_env=True,
+        )
+        self._slow = _Slow()
 
     async def __aenter__(self) -> ModelEndpoints:
         """Return itself."""
@@ -45,19 +87,17 @@ class ModelEndpoints:
         Returns:
             "" when a token came, else what came instead.
         """
-        body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         url = f"{base_url}/completions"
+        body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        given = {"json": body, "headers": _bearer(api_key), "timeout": _ANSWER_TIMEOUT}
         try:
-            asking = self._session.post(
-                url, json=body, headers=_bearer(api_key), timeout=_ANSWER_TIMEOUT
-            )
-            async with asking as answer:
-                text = await answer.text(errors="replace")
+            status, said = await self._ask("POST", url, _SHORT, **given)
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"no answer from {url}: {str(error) or type(error).__name__}"
-        if answer.status != 200:
-            return f"{url} answered {answer.status}: {text.strip()[:_TOLD]}"
-        return "" if '"choices"' in text else f"{url} answered without a choice: {text[:_TOLD]}"
+        text = said.decode(errors="replace").strip()[:_TOLD]
+        if status != 200:
+            return f"{url} answered {status}: {text}"
+        return "" if b'"choices"' in said else f"{url} answered without a choice: {text}"
 
     async def serve_details(
         self, head: str, namespace: str, token: str
@@ -69,12 +109,10 @@ class ModelEndpoints:
             namespace: Its namespace.
             token: Ray's token.
         """
-        url, headers = _applications(head, namespace), _bearer(token)
-        asking = self._session.get(url, headers=headers, timeout=_DETAILS_TIMEOUT)
+        url = _applications(head, namespace)
         try:
-            async with asking as answer:
-                found = await answer.json() if answer.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            found = json.loads(await self._dashboard_says(url, token, _LONG))
+        except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 
@@ -88,15 +126,10 @@ class ModelEndpoints:
             node: Ray's id of the node on which the log lies.
             log: Its path in the node's folder of logs.
         """
-        url, headers = f"{_dashboard(head, namespace)}/api/v0/logs/file", _bearer(token)
+        url = f"{_dashboard(head, namespace)}/api/v0/logs/file"
         which = {"node_id": node, "filename": log, "lines": "1", "timeout": "2"}
-        asking = self._session.get(url, params=which, headers=headers, timeout=_DETAILS_TIMEOUT)
-        try:
-            async with asking as answer:
-                found = await answer.text(errors="replace") if answer.status == 200 else ""
-        except (aiohttp.ClientError, TimeoutError):
-            return ""
-        return found.strip()
+        said = await self._dashboard_says(url, token, _SHORT, params=which)
+        return said.decode(errors="replace").strip()
 
     async def declare(
         self, head: str, namespace: str, token: str, config: Mapping[str, Any]
@@ -109,13 +142,43 @@ class ModelEndpoints:
             token: Ray's token.
             config: The Serve config; applications that it does not list end.
         """
-        url, headers = _applications(head, namespace), _bearer(token)
-        asking = self._session.put(url, json=config, headers=headers, timeout=_DECLARE_TIMEOUT)
+        url = _applications(head, namespace)
+        given = {"json": config, "headers": _bearer(token), "timeout": _DECLARE_TIMEOUT}
         try:
-            async with asking as answer:
-                return answer.status == 200
+            status, _ = await self._ask("PUT", url, _SHORT, **given)
         except (aiohttp.ClientError, TimeoutError):
             return False
+        return status == 200
+
+    async def _dashboard_says(self, url: str, token: str, most: int, **given: Any) -> bytes:
+        """Return what a dashboard answers; b"" where it does not, or not soon enough."""
+        host = urlsplit(url).netloc
+        if host in self._slow:
+            return b""
+        given |= {"headers": _bearer(token), "timeout": _DETAILS_TIMEOUT}
+        try:
+            status, said = await self._ask("GET", url, most, **given)
+        except TimeoutError:
+            self._slow.add(host)
+            return b""
+        except aiohttp.ClientError:
+            return b""
+        return said if status == 200 else b""
+
+    async def _ask(self, method: str, url: str, most: int, **given: Any) -> tuple[int, bytes]:
+        """Return the status and the body of an answer, of so many bytes at most.
+
+        Raises:
+            aiohttp.ClientError: Nobody answers, or says too much.
+            TimeoutError: Nothing came in time.
+        """
+        said = bytearray()
+        async with self._session.request(method, url, allow_redirects=False, **given) as answer:
+            async for part in answer.content.iter_any():
+                said += part
+                if len(said) > most:
+                    raise _TooLong(f"an answer of more than {most} bytes")
+        return answer.status, bytes(said)
 
 
 def _applications(head: str, namespace: str) -> str:

@@ -72,8 +72,7 @@ def network_policies(
     same_model: Peer = {"podSelector": {"matchLabels": pods}}
     clients = _rule([_clients(model), *peers.clients], (ENDPOINT_PORT,))
     of_pods = [*_rule([same_model]), *_rule(peers.prometheus, METRICS_PORTS)]
-    # Freehold asks the endpoint for a token as clients do
-    of_pods += [*_rule(peers.freehold, (ENDPOINT_PORT,)), *clients] if to_workers else []
+    of_pods += clients if to_workers else []
     of_head = [
         # KubeRay submits to the dashboard and asks the proxy for its health; so does Freehold
         *_rule([*peers.kuberay, *peers.freehold], (DASHBOARD_PORT, ENDPOINT_PORT)),

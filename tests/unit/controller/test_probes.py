@@ -75,3 +75,45 @@ def test_a_model_that_is_gone_is_not_waited_for() -> None:
         assert probes.last(LLAMA) is None
 
     run(story())
+
+
+def test_a_request_to_engines_that_are_gone_holds_up_no_other_ones() -> None:
+    class Hangs(Endpoint):
+        async def __call__(self, base_url: str, model: str, api_key: str) -> str:
+            if base_url == "http://old/v1":
+                await asyncio.Event().wait()
+            return await super().__call__(base_url, model, api_key)
+
+    async def story() -> None:
+        probes = Probes(Hangs(""), lambda _: None)
+        probes.send(LLAMA, "http://old/v1", "llama", "key", ENGINES)
+        await asyncio.sleep(1)
+        probes.send(LLAMA, "http://new/v1", "llama", "key", ENGINES | {"two"})
+        await asyncio.sleep(5)
+        assert probes.last(LLAMA) is None, "one of those that were asked still runs"
+        probes.send(LLAMA, "http://new/v1", "llama", "key", frozenset({"two"}))
+        await asyncio.sleep(2)
+        assert probes.last(LLAMA) == Probe(frozenset({"two"}))
+
+    run(story())
+
+
+def test_what_nobody_foresaw_is_an_answer_like_any_other() -> None:
+    class Breaks(Endpoint):
+        async def __call__(self, base_url: str, model: str, api_key: str) -> str:
+            if not self.asked_at:
+                self.asked_at.append(0.0)
+                raise RuntimeError("nobody thought of this")
+            return await super().__call__(base_url, model, api_key)
+
+    async def story() -> None:
+        probes = Probes(Breaks(""), lambda _: None)
+        probes.send(LLAMA, "http://llama/v1", "llama", "key", ENGINES)
+        await asyncio.sleep(3)
+        last = probes.last(LLAMA)
+        assert last is not None and "nobody thought of this" in last.error
+        probes.send(LLAMA, "http://llama/v1", "llama", "key", ENGINES)
+        await asyncio.sleep(3)
+        assert probes.last(LLAMA) == Probe(ENGINES)
+
+    run(story())
