@@ -63,7 +63,7 @@ def manifest(name: str, **spec: Any) -> str:
 
 
 @contextmanager
-def new(fault: str, model: Model, **spec: Any) -> Iterator[Story]:
+def new(fault: str, model: Model, /, **spec: Any) -> Iterator[Story]:
     """Apply a model that something is wrong with; at the end it is Ready at zero."""
     story = Story(fault, model, began=time.monotonic())
     model.kubectl("apply", "--filename=-", stdin=manifest(model.name, **spec))
