@@ -83,6 +83,12 @@ class Model:
         return str(self.service["status"]["activeServiceStatus"]["rayClusterName"])
 
     @property
+    def pending(self) -> str | None:
+        """The RayCluster that is to take over, as KubeRay says."""
+        found: Object = self.service["status"].get("pendingServiceStatus") or {}
+        return found.get("rayClusterName")
+
+    @property
     def ray_clusters(self) -> list[str]:
         """The names of its RayClusters, those being deleted left out."""
         found = self.cluster.list("rayclusters", self.namespace, self._of_ray_service)

@@ -106,7 +106,7 @@ def fail(model: Model, serving: str, **spec: Any) -> str:
     model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
     deadline = spec.pop("rollout", SOON)
     model.edit(rollout=LATE, **(spec or {"engine": NEXT}))
-    until("another is to take over", lambda: pending(model) in model.ray_clusters)
+    until("another is to take over", lambda: model.pending in model.ray_clusters)
     model.edit(rollout=deadline)
     failed = until_back(model, serving)
     model.kuberay.ray.steer(model.namespace, NAME)
@@ -143,14 +143,9 @@ def serves_as_before(model: Model, ray_cluster: str, serving: str) -> None:
     One that was to, and was followed by another, KubeRay deletes after a minute.
     """
     until("KubeRay may build again", lambda: upgrade(model) == "NewCluster")
-    until("nothing is pending", lambda: not pending(model))
+    until("nothing is pending", lambda: not model.pending)
     assert model.service["metadata"]["annotations"]["freehold.dev/revision"] == serving
     assert (model.active, model.leads_to) == (ray_cluster, ray_cluster)
-
-
-def pending(model: Model) -> str | None:
-    found = model.service["status"].get("pendingServiceStatus") or {}
-    return found.get("rayClusterName")
 
 
 def test_a_new_cluster_that_does_not_come_up_is_given_up_and_the_old_one_answers_throughout(
@@ -418,7 +413,7 @@ def test_an_edit_in_the_middle_of_one_that_fails_is_what_counts(model: Model, se
     # and one that goes back in the middle leaves nothing behind
     model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
     model.edit(rollout=LATE, serviceAccountName=None)
-    until("another is to take over", lambda: pending(model) in model.ray_clusters)
+    until("another is to take over", lambda: model.pending in model.ray_clusters)
     model.edit(engine=None)
     assert model.until_settled() == serving
     serves_as_before(model, old, serving)

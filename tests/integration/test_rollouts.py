@@ -368,3 +368,26 @@ def test_the_way_back_takes_the_same_revision_again(model: Model, serving: str) 
     assert model.until_settled(other) == serving
     assert set(model.revisions) == {serving, other}
     assert worker(model)["image"] != IMAGE["image"]
+
+
+PAUSE = ("annotate", "fmd", NAME, "freehold.dev/paused=true")
+MISSING = {"authentication": {"type": "APIKey", "secretRef": {"name": "no-such-secret"}}}
+
+
+@pytest.mark.parametrize("held_up", ["by a pause", "by a missing Secret"])
+def test_the_endpoint_follows_a_turn_over_whatever_holds_up_all_else(
+    model: Model, serving: str, held_up: str
+) -> None:
+    """KubeRay turns over by itself, and a minute later the former cluster is gone."""
+    old = model.active
+    model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
+    model.edit(engine={"name": "vllm", "images": [IMAGE]})
+    until("another is to take over", lambda: model.pending in model.ray_clusters)
+    if held_up == "by a pause":
+        model.kubectl(*PAUSE)
+    else:
+        model.edit(endpoint=MISSING)
+        model.wait("Ready", "False", "APIKeysMissing")
+    model.kuberay.ray.steer(model.namespace, NAME)
+    until("KubeRay turns over", lambda: model.active != old)
+    until("the endpoint follows", lambda: model.leads_to == model.active)

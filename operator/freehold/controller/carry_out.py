@@ -129,6 +129,18 @@ class Writer:
         patched = await self.client.patch_json(CONTROLLER_REVISIONS, *place, operations)
         self.cache.seen(CONTROLLER_REVISIONS, patched, ours=True)
 
+    async def lead(self, seen: Seen, endpoint: Object) -> bool:
+        """Have the endpoint's Service lead to the cluster that serves; return whether it changed.
+
+        Args:
+            seen: What is there.
+            endpoint: The Service as it should be.
+
+        Raises:
+            KubeError: It could not be written.
+        """
+        return await self._write(seen, endpoint) is Written.APPLIED
+
     async def carry_out(
         self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
     ) -> CarriedOut:

@@ -15,13 +15,13 @@ from freehold.controller.carry_out import CarriedOut
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.kube.client import Object
-from freehold.kube.resources import RAY_SERVICES
+from freehold.kube.resources import RAY_SERVICES, SERVICES
 from freehold.render.change import change
 from freehold.render.endpoint_service import endpoint_url
 from freehold.render.gcs_fault_tolerance import workers_answer
 from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
-from freehold.render.revision import Revision, objects_of, owned
+from freehold.render.revision import Revision, endpoint_of, objects_of, owned
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
     Outcome,
@@ -176,17 +176,43 @@ def desired_objects(
         peers: Who connects to every model; None for no NetworkPolicies.
     """
     active = seen.ray_service.active if seen.ray_service else None
-    serving = [it for it in seen.clusters if active and it["metadata"]["name"] == active.name]
+    serving = _serving(seen)
     children = objects_of(
         revision.frozen,
         numbers_of(model.spec, first),
         owner_uid=seen.uid,
         ray_cluster=active.name if active else None,
-        to_workers=any(workers_answer(it["spec"]) for it in serving),
+        to_workers=serving is not None and workers_answer(serving["spec"]),
         revision=revision.name,
     )
     # who may connect is written before all else: pods are open without
     return [*_policies(seen, revision, model, peers), *children]
+
+
+def leading_endpoint(seen: Seen) -> Object | None:
+    """Return the endpoint's Service as it stands, but leading to the cluster that serves.
+
+    KubeRay turns over by itself, and takes the former cluster away a minute later, whatever keeps
+    us from all other writing. None where there is no Service of ours, or nothing serves.
+    """
+    live = seen.children.get((SERVICES.kind, seen.key.name))
+    revision = seen.revision(_revision_of(live)) if live is not None else None
+    serving = _serving(seen)
+    if revision is None or serving is None:
+        return None
+    return endpoint_of(
+        revision,
+        owner_uid=seen.uid,
+        ray_cluster=serving["metadata"]["name"],
+        to_workers=workers_answer(serving["spec"]),
+    )
+
+
+def _serving(seen: Seen) -> Object | None:
+    """Return the RayCluster that serves."""
+    active = seen.ray_service.active if seen.ray_service else None
+    names = (it for it in seen.clusters if active and it["metadata"]["name"] == active.name)
+    return next(names, None)
 
 
 def _policies(

@@ -28,6 +28,7 @@ from freehold.controller.learned import (
     held_back,
     is_news,
     is_serving,
+    leading_endpoint,
     standing_service,
     with_decision,
     with_done,
@@ -114,7 +115,7 @@ class Reconciler:
             return Next()
         outcome = beginning(seen, self.reporter.known(seen))
         try:
-            found = await self._pass(seen, outcome)
+            found = await self._pass(await self._led(seen), outcome)
             return await self._told(seen, found) if found is not None else Next(after=0.0)
         except NotLeading:
             raise
@@ -175,6 +176,13 @@ class Reconciler:
             await self._report(seen, outcome)
             return None
         return outcome
+
+    async def _led(self, seen: Seen) -> Seen:
+        """Have the endpoint lead to the cluster that serves, whatever keeps us from all else."""
+        endpoint = leading_endpoint(seen)
+        if endpoint is None or not await self.writer.lead(seen, endpoint):
+            return seen
+        return gather(self.cache, seen.key, self.checked) or seen
 
     async def _decide(self, seen: Seen) -> Decision:
         """Return what a model is to be; where that is written, no pod need tell of its source."""

@@ -51,6 +51,7 @@ KIND = "ControllerRevision"
 _API_VERSION = "apps/v1"
 _FORMAT = 1
 _HASH_DIGITS = 10
+_ENDPOINT = "Service"
 _TEXTS = ("servingDigest", "deployment")
 _COUNTS = ("maxNumSeqs", "podsPerReplica")
 
@@ -264,7 +265,7 @@ def objects_of(
         if item["kind"] == "RayService":
             group = frozen.plan["candidate"]
             item = with_numbers(item, numbers, frozen.deployment, group)
-        elif item["kind"] == "Service":
+        elif item["kind"] == _ENDPOINT:
             item = leading_to(dict(item), ray_cluster, to_workers=to_workers)
         if revision is not None and item["kind"] != "ConfigMap":
             item = _annotated(item, revision)
@@ -272,10 +273,27 @@ def objects_of(
     return result
 
 
+def endpoint_of(
+    revision: Revision, *, owner_uid: str, ray_cluster: str, to_workers: bool
+) -> dict[str, Any]:
+    """Return a revision's Service, as it leads to a cluster; as ``objects_of`` returns it.
+
+    Args:
+        revision: The revision.
+        owner_uid: The ModelDeployment's uid.
+        ray_cluster: The RayCluster that serves.
+        to_workers: Whether clients are led to its workers, too.
+    """
+    (item,) = (it for it in revision.frozen.objects if it["kind"] == _ENDPOINT)
+    item = leading_to(dict(item), ray_cluster, to_workers=to_workers)
+    return owned(_annotated(item, revision.name), owner_uid)
+
+
 def read_revision(raw: Mapping[str, Any], *, checked: bool = False) -> Revision | Fault:
     """Return what a ControllerRevision holds, or what is wrong with it.
 
-    One whose data do not match its name was not written by us, or not whole.
+    One whose data do not match its name was not written by us, or not whole. Nor was one with
+    objects elsewhere: whoever may write it in one namespace would have us write into another.
 
     Args:
         raw: The object.
@@ -288,7 +306,8 @@ def read_revision(raw: Mapping[str, Any], *, checked: bool = False) -> Revision 
     if data.get("format") != _FORMAT:
         found = f"format {data.get('format')!r}"
         return _unreadable(name, "data.format", found, f"{_FORMAT}, which this release writes")
-    if not checked and not (_is_whole(data) and revision_name(model, data) == name):
+    whole = checked or (_is_whole(data) and revision_name(model, data) == name)
+    if not (whole and _is_at_home(data, metadata.get("namespace"), model)):
         return _unreadable(name, "data", "something that was changed", "what its name is made of")
     number = raw.get("revision")
     if not isinstance(number, int):
@@ -347,6 +366,16 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
 def _annotated(item: Mapping[str, Any], revision: str) -> dict[str, Any]:
     metadata = {**item["metadata"], "annotations": {REVISION_ANNOTATION: revision}}
     return {**item, "metadata": metadata}
+
+
+def _is_at_home(data: Mapping[str, Any], namespace: Any, model: str) -> bool:
+    """Return whether all objects stand beside their revision, under the model's name."""
+    placed = [(it["kind"], _mapping(it.get("metadata"))) for it in data["objects"]]
+    return all(
+        metadata.get("namespace") == namespace
+        and (kind == "ConfigMap" or metadata.get("name") == model)
+        for kind, metadata in placed
+    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

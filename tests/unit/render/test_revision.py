@@ -39,6 +39,7 @@ from freehold.render.revision import (
     objects_of,
     read_revision,
     rescaled,
+    revision_name,
 )
 from freehold.render.scaling import Pace
 from freehold.render.source_pin import WEIGHTS_CHECK, SourcePin
@@ -225,6 +226,13 @@ def _without_label(raw: dict[str, Any]) -> None:
     del raw["metadata"]["labels"]["freehold.dev/model"]
 
 
+def _forged(raw: dict[str, Any], **metadata: str) -> None:
+    """Change the objects of a revision and name it after what it then holds."""
+    for item in raw["data"]["objects"]:
+        item["metadata"].update(metadata)
+    raw["metadata"]["name"] = revision_name("llama", raw["data"])
+
+
 DAMAGED = {
     "nothing in it": lambda raw: raw.clear(),
     "no data": lambda raw: raw.pop("data"),
@@ -241,6 +249,8 @@ DAMAGED = {
     "a plan without a candidate": lambda raw: raw["data"]["plan"].pop("candidate"),
     "a part of the spec that is text": lambda raw: raw["data"]["spec"].update(rollout="x"),
     "no number": lambda raw: raw.pop("revision"),
+    "objects of another namespace": lambda raw: _forged(raw, namespace="kube-system"),
+    "objects of another name": lambda raw: _forged(raw, name="other"),
     "metadata of another kind": lambda raw: raw.update(metadata="x"),
 }
 
