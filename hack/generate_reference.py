@@ -31,6 +31,11 @@ from freehold.api.scalars import Text  # noqa: E402
 REFERENCE = ROOT / "docs" / "reference"
 BEGIN, END = "<!-- written by hack/generate_reference.py -->", "<!-- end of what is written -->"
 _NO_BOUND = 2**31 - 1
+# By whether a rollout that can go back does so instead.
+_STALLED_AT_ONCE = {
+    False: "Stalled at once",
+    True: "Stalled at once; a rollout that can go back does so instead, by its deadline",
+}
 _NAMES = {str: "string", int: "integer", bool: "boolean", Any: "anything"}
 
 
@@ -134,13 +139,18 @@ def sections(model: type[ApiModel], path: str, told: dict[type, str]) -> Iterato
     table = "\n".join(
         ["| field | type | default | allowed | meaning |", "|---|---|---|---|---|", *rows]
     )
+    text = [f"### `{path}`", (model.__doc__ or "").strip().partition("\n")[0], table]
+    yield "\n\n".join([*text, *_rules(model)])
+    for item, below in inner:
+        yield from sections(item, below, told)
+
+
+def _rules(model: type[ApiModel]) -> Iterator[str]:
     rules = [
         f"- {f'`{rule.field}`: ' if rule.field else ''}{rule.message}." for rule in model.rules
     ]
-    text = [f"### `{path}`", (model.__doc__ or "").strip().partition("\n")[0], table]
-    yield "\n\n".join([*text, *(["Rules:\n\n" + "\n".join(rules)] if rules else [])])
-    for item, below in inner:
-        yield from sections(item, below, told)
+    if rules:
+        yield "Rules:\n\n" + "\n".join(rules)
 
 
 def _row(name: str, info: FieldInfo, shape: Shape, told: Mapping[type, str]) -> str:
@@ -185,7 +195,7 @@ def kind_reference(model: type[ApiModel], crd: Mapping[str, Any]) -> str:
     meta = shape_of(model.model_fields["metadata"].annotation).model
     assert meta is not None, "every kind has metadata"
     name = shape_of(meta.model_fields["name"].annotation, meta.model_fields["name"].metadata)
-    parts = [top, f"`metadata.name`: {'; '.join(name.allowed)}."]
+    parts = [top, f"`metadata.name`: {'; '.join(name.allowed)}.", *_rules(model)]
     told: dict[type, str] = {}
     for part in ("spec", "status"):
         if part in model.model_fields:
@@ -220,7 +230,7 @@ def _reason(reason: Reason) -> str:
     lines = [f"### {reason.name}", reason.meaning]
     if reason.conditions:
         who = reason.actor.value
-        stalled = "Stalled at once. " if reason.stalls else ""
+        stalled = f"{_STALLED_AT_ONCE[reason.goes_back]}. " if reason.stalls else ""
         lines.insert(1, f"*{_borne(reason)}. {stalled}Who acts: {who}.*")
         lines.append(f"**Runbook:** {reason.runbook}")
     return "\n\n".join(lines)

@@ -109,6 +109,8 @@ class Reason:
         runbook: What to do, as a sentence.
         stalls: Whether waiting is of no use: Stalled is True at once instead of after the
             progress deadline.
+        goes_back: Whether a rollout that can go back to what served before waits with it until it
+            is given up, and is not Stalled meanwhile.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Reason:
     runbook: str
     actor: Actor = Actor.NOBODY
     stalls: bool = False
+    goes_back: bool = False
 
     @property
     def holds(self) -> bool:
@@ -148,8 +151,17 @@ def _waits(
     return Reason(name, status, conditions, meaning, runbook, actor)
 
 
-def _user(name: str, conditions: tuple[ConditionType, ...], meaning: str, runbook: str) -> Reason:
-    return Reason(name, "False", conditions, meaning, runbook, Actor.USER, stalls=True)
+def _user(
+    name: str,
+    conditions: tuple[ConditionType, ...],
+    meaning: str,
+    runbook: str,
+    *,
+    goes_back: bool = False,
+) -> Reason:
+    return Reason(
+        name, "False", conditions, meaning, runbook, Actor.USER, stalls=True, goes_back=goes_back
+    )
 
 
 def _admin(name: str, conditions: tuple[ConditionType, ...], meaning: str, runbook: str) -> Reason:
@@ -183,8 +195,9 @@ SOURCE_UNREACHABLE = _waits(
     "SourceUnreachable",
     (PLANNED,),
     "The model's source does not answer; it is asked again.",
-    "If it lasts: check the operator's way to a public hub (the chart's extraEnv: HTTPS_PROXY, "
-    "HF_ENDPOINT) or the pods' way to any other source (environment in spec.templates.worker).",
+    "If it lasts: check the operator's way to a public hub (the chart's extraEnv: HTTPS_PROXY with "
+    "a NO_PROXY for the API server, HF_ENDPOINT) or the pods' way to any other source (environment "
+    "in spec.templates.worker).",
     Actor.ADMIN,
 )
 DESCRIBING_MODEL = _waits(
@@ -270,6 +283,7 @@ API_KEYS_MISSING = _user(
     "for it, so none are asked for. What runs goes on with the keys that it has.",
     "Make the Secret, each entry a key (`kubectl create secret generic NAME "
     "--from-literal=first=KEY`), or leave out secretRef, for a key that is made.",
+    goes_back=True,
 )
 RAY_SERVICE_INVALID = _user(
     "RayServiceInvalid",
@@ -375,6 +389,7 @@ DEPLOY_FAILED = _user(
     "Serve gave up starting the application; the message has its words. It is given to Serve "
     "again, later and later, for the case that the cause goes by itself.",
     "Correct what the message names (engine arguments, weights, memory) and apply again.",
+    goes_back=True,
 )
 UNHEALTHY = _waits(
     "Unhealthy",

@@ -191,7 +191,7 @@ class Autoscaling(ApiModel):
     )
     max_replicas: PositiveCount = Field(description="Replicas at the most.")
     target: AutoscalingTarget | None = Field(
-        default=None, description="What to scale for. Default: chosen by the policy."
+        default=None, description="What to scale for. Default: a queueDepth of 2."
     )
     scale_to_zero_after: Duration | None = Field(
         default=None, description="Idle time before the last replica goes. Default: 10m."

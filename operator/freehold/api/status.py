@@ -44,7 +44,11 @@ class RejectedCandidate(ApiModel):
     """A candidate that was passed over."""
 
     candidate: str = Field(description="Name of the candidate.")
-    reason: str = Field(description="One-word reason.")
+    reason: str = Field(
+        description="One-word reason: NoSuchNodes (the cluster has none for it), NoEngineImage, "
+        "DoesNotFit, InvalidParallelism, UnsupportedFormat, ContextTooLong, or NotChosen (it would "
+        "do; another one was taken)."
+    )
     message: str = Field(
         max_length=LONGEST_MESSAGE, description="Why, and what would have to change."
     )
@@ -67,7 +71,8 @@ class PlanStatus(ApiModel):
     rejected: tuple[RejectedCandidate, ...] | None = Field(
         default=None,
         max_length=MOST_ITEMS,
-        description="Candidates that were passed over, sorted by name.",
+        description="Candidates that were passed over, sorted by name; where there are more, those "
+        "that cannot be had before those that were not chosen.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["candidate"],
@@ -85,7 +90,10 @@ class Address(ApiModel):
 class Scaling(ApiModel):
     """The load, and what was decided of it."""
 
-    reason: str = Field(description="The last decision in a word.")
+    reason: str = Field(
+        description="The last decision in a word: ScalingUp, ScalingDown, Holding, or Waking (the "
+        "first replica starts)."
+    )
     message: str = Field(
         max_length=LONGEST_MESSAGE, description="A sentence with the numbers that decided."
     )

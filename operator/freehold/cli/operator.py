@@ -27,7 +27,8 @@ from freehold.render.network_policies import Peer, Peers
     Inside a cluster it uses the pod's service account, elsewhere what kubectl would use. The chart
     in charts/freehold installs it with the rights that it needs and no more.
 
-    Exit codes: 0 told to stop, 1 lost its lease, 8 no cluster is configured.
+    Exit codes: 0 told to stop, 1 lost its lease, 4 the installation's key cannot be read, 8 no
+    cluster is configured.
     """
 )
 @click.option(

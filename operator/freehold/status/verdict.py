@@ -82,7 +82,7 @@ def verdict(outcome: Outcome, facts: Facts, past: Past, now: datetime) -> Verdic
 
 def _may_pass(outcome: Outcome, blocked: Finding) -> bool:
     """Return whether what blocks a rollout is waited for until the rollout is given up."""
-    return blocked.reason in (api.DEPLOY_FAILED, api.API_KEYS_MISSING) and outcome.has_way_back
+    return blocked.reason.goes_back and outcome.has_way_back
 
 
 def _rolled_back(outcome: Outcome, past: Past) -> Finding | None:
