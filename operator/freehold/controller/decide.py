@@ -19,7 +19,7 @@ from freehold.api.names import PAUSED_ANNOTATION
 from freehold.cluster_plan import Refusal, plan_on_cluster, refusal
 from freehold.compose import Planned, check_arguments
 from freehold.controller.commits import Commits
-from freehold.controller.describing import AGAIN_S, Describer
+from freehold.controller.describing import Describer
 from freehold.controller.gather import Seen
 from freehold.controller.queue import Key
 from freehold.controller.served_names import ServedNames
@@ -118,7 +118,7 @@ class Decider:
             case RollOut(_, prefer):
                 found = await self._roll_out(model, seen, parts, prefer, gone=gone)
                 if isinstance(found, Finding):
-                    again = AGAIN_S if self.describer.is_asked(model) else None
+                    again = self.describer.look_again(model, found)
                     return Decision(model, seen.standing, refused=found, look_again=again)
                 return _new(model, seen, found)
         raise AssertionError("every kind of decision is taken above")

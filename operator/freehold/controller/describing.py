@@ -29,6 +29,8 @@ from freehold.status.refusal import refusal_of_faults
 
 # A source that gave no answer is read again after so long: somebody may have mended it.
 AGAIN_S = 120.0
+# A folder of a node is mounted at once where it is there.
+_MOUNTED_S = 15.0
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -87,7 +89,8 @@ class Describer:
         if live is None or live["metadata"].get("deletionTimestamp"):
             return await self._begin(pod, model, seen, live)
         if mapping(live, "status").get("phase") not in _ENDED:
-            return _waiting(live, model) or self._known(seen, name) or _reading(name, model)
+            waits = _waiting(live, model) or self._has_no_folder(live, model)
+            return waits or self._known(seen, name) or _reading(name, model)
         found = _answer(live, model, pin_only=pin_only)
         if isinstance(found, Told):
             self._failed.pop((seen.key, name), None)
@@ -96,6 +99,27 @@ class Describer:
         if self._is_old(live):
             await self._delete([live])
         return found
+
+    def look_again(self, model: ModelDeployment, found: Finding) -> float | None:
+        """Return the seconds after which there may be more to say; None where a watch tells."""
+        if not self.is_asked(model):
+            return None
+        return _MOUNTED_S if found.reason is api.DESCRIBING_MODEL else AGAIN_S
+
+    def _has_no_folder(self, pod: Object, model: ModelDeployment) -> Finding | None:
+        """Return that a node has no such folder, which the kubelet tells in an Event alone."""
+        source, state = model.spec.model.source, read_pod(pod)
+        began = instant(text(mapping(pod, "status").get("startTime")))
+        if not (source.startswith("file://") and state.waits_for_volumes and began):
+            return None
+        if (self.now() - began).total_seconds() < _MOUNTED_S:
+            return None
+        return Finding(
+            api.DESCRIBE_FAILED,
+            f"The pod {state.name}, which reads {source}, does not start: the node {state.node} "
+            "has no such folder, or cannot open it. It goes on by itself once the folder is there; "
+            f"see `kubectl describe pod {state.name}`.",
+        )
 
     async def clear(self, seen: Seen) -> None:
         """Delete the pods of a model whose rollout is written."""

@@ -55,8 +55,8 @@ class Pods:
 class World:
     """A model whose source is read by pods, and a clock."""
 
-    def __init__(self) -> None:
-        source = {"source": "s3://models/llama", "contextLength": 8192}
+    def __init__(self, place: str = "s3://models/llama") -> None:
+        source = {"source": place, "contextLength": 8192}
         shape = {"architecture": planned()[1].model.to_dict()}
         self.model, _ = planned(model=source | shape)
         self.pods, self.now = Pods(), NOW
@@ -137,3 +137,23 @@ async def test_without_an_image_no_pod_is_asked_and_offline_public_hubs_are_too(
         [it.is_asked(model) for model in (public, private)] for it in (nobody, online, offline)
     ]
     assert asked == [[False, False], [False, True], [True, True]]
+
+
+async def test_a_folder_that_a_node_does_not_have_is_told_and_waited_for() -> None:
+    world = World("file:///mnt/models/llama")
+    await world.look()
+    (pod,) = world.pods.there.values()
+    pod["spec"] = {**pod["spec"], "nodeName": "node-7"}
+    sandbox = {"type": "PodReadyToStartContainers", "status": "False"}
+    pod["status"] |= {"startTime": NOW.isoformat(), "conditions": [sandbox]}
+    found = await world.look()
+    assert reason(found) == api.DESCRIBING_MODEL.name, "it may be mounted in a moment"
+    assert isinstance(found, Finding)
+    again = world.describer.look_again(world.model, found)
+    assert again is not None
+    world.now += timedelta(seconds=again)
+    found = await world.look()
+    assert isinstance(found, Finding) and reason(found) == api.DESCRIBE_FAILED.name
+    assert "file:///mnt/models/llama" in found.message and "node-7 has no such" in found.message
+    world.pods.end(tell(Told(pin=PIN)))
+    assert await world.look() == Told(pin=PIN)
