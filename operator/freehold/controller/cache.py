@@ -23,6 +23,8 @@ from freehold.kube.resources import MODEL_DEPLOYMENTS, RAY_CLUSTERS, Resource
 Place = tuple[str, str]
 # Told of an object that became another one: its kind, what it was and what it is.
 OnChange = Callable[[Resource, "Snapshot | None", "Snapshot | None"], None]
+# Deleted objects that are remembered: as many as may go while one list is read.
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,12 @@ class Cache:
     _of_model: dict[tuple[Resource, Key], set[Place]] = field(
         default_factory=lambda: defaultdict(set)
     )
+    _deleted: dict[str, None] = field(default_factory=dict)
 
     def seen(self, resource: Resource, body: Mapping[str, Any], *, ours: bool = False) -> None:
         """Take an object as it is; an older view of it than the one at hand changes nothing.
+
+        Nor does one of an object that is no more: a list may have been read before it went.
 
         Args:
             resource: Its kind.
@@ -76,6 +81,8 @@ class Cache:
         """
         place = _place(body["metadata"])
         old = self._objects[resource].get(place)
+        if body["metadata"].get("uid") in self._deleted:
+            return
         if old is not None and _is_no_news(body["metadata"], old):
             return
         new = _snapshot(resource, body)
@@ -85,6 +92,7 @@ class Cache:
 
     def gone(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
         """Take it that an object is no more; a later one of the same name stays."""
+        self._bury(metadata.get("uid", ""))
         place = _place(metadata)
         old = self._objects[resource].get(place)
         if old is not None and old.uid == metadata.get("uid"):
@@ -144,6 +152,11 @@ class Cache:
         self._objects[resource][place] = new
         if new.model is not None:
             self._of_model[resource, new.model].add(place)
+
+    def _bury(self, uid: str) -> None:
+        self._deleted[uid] = None
+        if len(self._deleted) > _REMEMBERED:
+            del self._deleted[next(iter(self._deleted))]
 
     def _drop(self, resource: Resource, place: Place, old: Snapshot) -> None:
         del self._objects[resource][place]

@@ -173,15 +173,22 @@ class Informers:
         return frozenset(served)
 
     async def _until_other_kinds(self) -> None:
-        """Return when the API server serves other kinds; list everything now and then."""
+        """Return when the API server serves other kinds; list everything now and then.
+
+        Soon after the watches have begun, too: nobody tells of what went between our list and
+        theirs.
+        """
+        first = True
         while True:
             await asyncio.sleep(min(self.look_every, self.relist_every))
             self._turn()
             try:
                 if await self._served() != self.kinds:
                     return
-                if asyncio.get_running_loop().time() - self.listed_at >= self.relist_every:
+                now = asyncio.get_running_loop().time()
+                if first or now - self.listed_at >= self.relist_every:
                     await self.relist()
+                    first = False
             except KubeError as error:
                 _log.warning("what there is could not be listed: %s", error)
 

@@ -76,6 +76,18 @@ def test_a_late_word_of_a_deletion_leaves_the_object_that_came_after(cache: Cach
     assert cache.get(SERVICES, ("models", "a")) is not None
 
 
+def test_a_list_that_was_read_before_a_deletion_brings_nothing_back(
+    cache: Cache, changes: Changes
+) -> None:
+    cache.seen(SERVICES, an_object("a", 5))
+    cache.gone(SERVICES, an_object("a", 8)["metadata"])
+    cache.relist(SERVICES, None, [an_object("a", 5)], "6")
+    assert cache.get(SERVICES, ("models", "a")) is None
+    assert changes.told == [("Service", "new"), ("Service", "gone")]
+    cache.seen(SERVICES, an_object("a", 9, uid="another"))
+    assert cache.get(SERVICES, ("models", "a")) is not None
+
+
 def test_a_list_finds_what_a_watch_has_lost(cache: Cache, changes: Changes) -> None:
     for name in ("stays", "went", "comes later"):
         cache.seen(SERVICES, an_object(name, 20 if name == "comes later" else 5))
