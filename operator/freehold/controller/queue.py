@@ -121,13 +121,14 @@ class PassQueue:
         Args:
             key: What ``take`` returned.
             failed: Whether it is to come back after a wait that grows with every failure.
-            after: Seconds until the next pass in any case; for a failure, the least wait.
+            after: Seconds until the next pass in any case; for a failure, the least wait, which is
+                a server's word and counts up to the longest retry.
         """
         del self._running[key]
         if failed:
             self._failures[key] = self._failures.get(key, 0) + 1
             wait = self.pace.retry_after(self._failures[key], self.chance())
-            self.add_after(key, max(wait, after or 0.0))
+            self.add_after(key, max(wait, min(after or 0.0, self.pace.longest_retry)))
         else:
             self._failures.pop(key, None)
             if after is not None:

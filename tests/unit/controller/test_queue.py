@@ -101,6 +101,17 @@ async def test_the_server_s_own_wait_is_the_least() -> None:
     assert await take_now(queue) == A
 
 
+async def test_a_server_that_asks_for_an_hour_is_asked_again_after_the_longest_retry() -> None:
+    clock = Clock()
+    queue = make_queue(clock, first_retry=1.0, longest_retry=300.0)
+    queue.add(A)
+    queue.done(await queue.take(), failed=True, after=3600.0)
+    clock.now = 299.9
+    assert queue.depth == 0
+    clock.now = 300.0
+    assert await take_now(queue) == A
+
+
 async def test_a_change_does_not_wait_for_the_retry() -> None:
     queue = make_queue(Clock(), first_retry=100.0)
     queue.add(A)
