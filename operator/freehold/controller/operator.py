@@ -110,7 +110,7 @@ class Operator:
             offline=settings.offline,
         )
         observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
-        self._reconciler = Reconciler(
+        self.reconciler = Reconciler(
             client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), describer, self._names, settings.tolerance),
@@ -121,6 +121,7 @@ class Operator:
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),
             peers=settings.peers,
+            forget=self.queue.forget,
         )
         self._waiting: set[Key] = set()
 
@@ -149,7 +150,7 @@ class Operator:
         following = Next(failed=True)
         try:
             with logs.about(MODEL_DEPLOYMENTS.kind, *key):
-                following = await self._reconciler.reconcile(key)
+                following = await self.reconciler.reconcile(key)
             self._metrics.pass_ended("retried" if following.failed else "done", _since(began))
         except NotLeading:
             raise
@@ -163,6 +164,8 @@ class Operator:
     def _changed(self, resource: Resource, old: Snapshot | None, new: Snapshot | None) -> None:
         """Take what another object means: a model to look at, or hardware for those that wait."""
         self._world.changed(resource)
+        if old is not None and (new is None or new.uid != old.uid):
+            self.reconciler.checked.discard(old.uid)
         if resource in (NODES, ACCELERATOR_CLASSES):
             self._all_again()
             return

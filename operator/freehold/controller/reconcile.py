@@ -86,7 +86,8 @@ class Reconciler:
         kinds: Tells which kinds the API server knows.
         now: The present.
         peers: Who connects to every model; None for no NetworkPolicies.
-        checked: Uids of revisions that were found whole.
+        forget: Drops what the queue remembers of a model that is gone.
+        checked: Uids of revisions that were found whole; one that is gone is to be taken out.
     """
 
     client: KubeClient
@@ -99,6 +100,7 @@ class Reconciler:
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
     peers: Peers | None
+    forget: Callable[[Key], None]
     checked: set[str] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Next:
@@ -255,12 +257,15 @@ class Reconciler:
         self.recovery.forget(key)
         self.writer.secrets.forget(key)
         try:
-            return Next(await self._free(key))
+            wait = await self._free(key)
         except NotLeading:
             raise
         except KubeError as error:
             _log.warning("what a deleted model has left is not freed yet: %s", error)
             return Next(failed=True)
+        if wait is None:
+            self.forget(key)
+        return Next(wait)
 
     async def _free(self, key: Key) -> float | None:
         """Free what does not come to the end of its deletion; return when to look again."""
