@@ -17,6 +17,7 @@ from freehold.controller.cache import Cache, Snapshot
 from freehold.controller.carry_out import Writer
 from freehold.controller.commits import Commits
 from freehold.controller.decide import Decider
+from freehold.controller.deletion import Deletions
 from freehold.controller.describing import Describer
 from freehold.controller.engines import Observer
 from freehold.controller.informers import Informers
@@ -111,12 +112,12 @@ class Operator:
         )
         observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
         self.reconciler = Reconciler(
-            client=client,
             cache=self._cache,
             decider=Decider(self._world, Commits(), describer, self._names, settings.tolerance),
             writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=observer,
             recovery=Recovery(client, observer),
+            deletions=Deletions(client),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),

@@ -50,7 +50,7 @@ async def test_of_a_model_that_is_gone_the_queue_remembers_nothing(operator: Ope
 async def test_while_something_of_it_is_left_the_queue_remembers_it(operator: Operator) -> None:
     await use_up_the_burst(operator)
     finalizers = ["ray.io/rayservice-finalizer"]
-    ending = of_chat("r", deletionTimestamp="2999-01-01T00:00:00Z", finalizers=finalizers)
+    ending = of_chat("r", deletionTimestamp="2026-11-23T00:00:00Z", finalizers=finalizers)
     operator.informers.cache.seen(RAY_SERVICES, ending)
     assert (await operator.reconciler.reconcile(CHAT)).after is not None
     operator.queue.add(CHAT)
