@@ -219,8 +219,9 @@ _RESTLESS = ("lastUpdateTime", "lastHeartbeatTime", "lastProbeTime")
 def _kept(body: Mapping[str, Any]) -> Object:
     """Return an object without what nobody reads here; of field owners, only who they are."""
     kept = dict(body)
-    kept["metadata"] = _kept_metadata(body["metadata"])
     kind = body.get("kind")
+    metadata = body["metadata"]
+    kept["metadata"] = _kept_metadata(metadata) if kind != "Node" else _of_node(metadata)
     if kind in _SPEC:
         spec = body.get("spec") or {}
         kept["spec"] = {name: spec[name] for name in _SPEC[kind] if name in spec}
@@ -229,6 +230,15 @@ def _kept(body: Mapping[str, Any]) -> Object:
     elif isinstance(body.get("status"), Mapping) and kind != "ModelDeployment":
         kept["status"] = _at_rest(body["status"])
     return kept
+
+
+def _of_node(metadata: Mapping[str, Any]) -> Object:
+    """Return what placing a model reads of a node's metadata.
+
+    Drivers, agents and kubelet write annotations all the time, and each change of what is kept has
+    every model looked at.
+    """
+    return {name: metadata[name] for name in ("name", "uid", "labels") if name in metadata}
 
 
 def _kept_node_status(status: Mapping[str, Any]) -> Object:

@@ -42,8 +42,13 @@ class Commits:
         branch, now = (repository, source.revision), asyncio.get_running_loop().time()
         known = self._answers.get(branch)
         if known is None or now > known[0] + _STANDS_S:
+            self._drop_what_stands_no_more(now)
             known = self._answers[branch] = now, asyncio.ensure_future(self._ask(*branch))
         return await asyncio.shield(known[1])
+
+    def _drop_what_stands_no_more(self, now: float) -> None:
+        for branch in [it for it, (at, _) in self._answers.items() if now > at + _STANDS_S]:
+            del self._answers[branch]
 
     async def _ask(self, repository: str, revision: str | None) -> str | None:
         loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from freehold.controller.cache import Cache, Snapshot
 from freehold.controller.carry_out import Writer
 from freehold.controller.commits import Commits
 from freehold.controller.decide import Decider
+from freehold.controller.deletion import Deletions
 from freehold.controller.describing import Describer
 from freehold.controller.engines import Observer
 from freehold.controller.informers import Informers
@@ -110,17 +111,18 @@ class Operator:
             offline=settings.offline,
         )
         observer = Observer(endpoints, Probes(endpoints.answers, self.queue.add), key)
-        self._reconciler = Reconciler(
-            client=client,
+        self.reconciler = Reconciler(
             cache=self._cache,
             decider=Decider(self._world, Commits(), describer, self._names, settings.tolerance),
             writer=Writer(client, self._cache, ModelSecrets(client, key)),
             observer=observer,
             recovery=Recovery(client, observer),
+            deletions=Deletions(client),
             reporter=Reporter(client, settings.instance, metrics.model_seen),
             kinds=lambda: self.informers.kinds,
             now=lambda: datetime.now(UTC),
             peers=settings.peers,
+            forget=self.queue.forget,
         )
         self._waiting: set[Key] = set()
 
@@ -149,7 +151,7 @@ class Operator:
         following = Next(failed=True)
         try:
             with logs.about(MODEL_DEPLOYMENTS.kind, *key):
-                following = await self._reconciler.reconcile(key)
+                following = await self.reconciler.reconcile(key)
             self._metrics.pass_ended("retried" if following.failed else "done", _since(began))
         except NotLeading:
             raise
@@ -163,6 +165,8 @@ class Operator:
     def _changed(self, resource: Resource, old: Snapshot | None, new: Snapshot | None) -> None:
         """Take what another object means: a model to look at, or hardware for those that wait."""
         self._world.changed(resource)
+        if old is not None and (new is None or new.uid != old.uid):
+            self.reconciler.checked.discard(old.uid)
         if resource in (NODES, ACCELERATOR_CLASSES):
             self._all_again()
             return

@@ -90,15 +90,18 @@ class PassQueue:
         if key in self._running:
             self._again.setdefault(key, now)
         elif key not in self._waiting:
-            wait = self._held_back(key, now)
-            if wait > 0:
-                self.add_after(key, wait)
+            if self._held_back(key, now) > 0:
+                self.add_after(key, 0.0)
             else:
                 self._enqueue(key, now)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Ask for a pass after a while; an earlier one that is due already stands."""
-        due = self.clock() + seconds
+        """Ask for a pass after a while, and no sooner than the key's pace allows it.
+
+        An earlier one that is due already stands.
+        """
+        now = self.clock()
+        due = now + max(seconds, self._held_back(key, now))
         if due >= self._due.get(key, float("inf")):
             return
         self._due[key] = due
@@ -121,13 +124,14 @@ class PassQueue:
         Args:
             key: What ``take`` returned.
             failed: Whether it is to come back after a wait that grows with every failure.
-            after: Seconds until the next pass in any case; for a failure, the least wait.
+            after: Seconds until the next pass in any case; for a failure, the least wait, which is
+                a server's word and counts up to the longest retry.
         """
         del self._running[key]
         if failed:
             self._failures[key] = self._failures.get(key, 0) + 1
             wait = self.pace.retry_after(self._failures[key], self.chance())
-            self.add_after(key, max(wait, after or 0.0))
+            self.add_after(key, max(wait, min(after or 0.0, self.pace.longest_retry)))
         else:
             self._failures.pop(key, None)
             if after is not None:

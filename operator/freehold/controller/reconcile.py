@@ -18,7 +18,7 @@ from freehold.api.names import OPERATOR
 from freehold.controller.cache import Cache
 from freehold.controller.carry_out import CarriedOut, Writer
 from freehold.controller.decide import Decider, Decision
-from freehold.controller.deletion import GUARDED, free_if_stuck
+from freehold.controller.deletion import GUARDED, Deletions
 from freehold.controller.engines import Observer
 from freehold.controller.gather import Seen, gather
 from freehold.controller.learned import (
@@ -36,7 +36,7 @@ from freehold.controller.learned import (
 from freehold.controller.queue import Key
 from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
-from freehold.kube.client import KubeClient, Object
+from freehold.kube.client import Object
 from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.plan.failure import Failure
@@ -77,29 +77,31 @@ class Reconciler:
     """Looks at one model at a time.
 
     Attributes:
-        client: The API server.
         cache: What was seen.
         decider: What a model is to be.
         writer: Writes children.
         observer: Asks engines.
         recovery: Begins again what was given up for good.
+        deletions: Sees deletions to their end.
         reporter: Writes statuses.
         kinds: Tells which kinds the API server knows.
         now: The present.
         peers: Who connects to every model; None for no NetworkPolicies.
-        checked: Uids of revisions that were found whole.
+        forget: Drops what the queue remembers of a model that is gone.
+        checked: Uids of revisions that were found whole; one that is gone is to be taken out.
     """
 
-    client: KubeClient
     cache: Cache
     decider: Decider
     writer: Writer
     observer: Observer
     recovery: Recovery
+    deletions: Deletions
     reporter: Reporter
     kinds: Callable[[], frozenset[Resource]]
     now: Callable[[], datetime]
     peers: Peers | None
+    forget: Callable[[Key], None]
     checked: set[str] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Next:
@@ -263,21 +265,22 @@ class Reconciler:
         self.recovery.forget(key)
         self.writer.secrets.forget(key)
         try:
-            return Next(await self._free(key))
+            wait = await self._free(key)
         except NotLeading:
             raise
         except KubeError as error:
             _log.warning("what a deleted model has left is not freed yet: %s", error)
             return Next(failed=True)
+        if wait is None:
+            self.forget(key)
+        return Next(wait)
 
     async def _free(self, key: Key) -> float | None:
         """Free what does not come to the end of its deletion; return when to look again."""
-        waits = [
-            await free_if_stuck(self.client, resource, item, self.now())
-            for resource in GUARDED
-            for item in self.cache.of_model(resource, key)
-        ]
-        return _soonest(*waits)
+        guarded = (
+            (resource, item) for resource in GUARDED for item in self.cache.of_model(resource, key)
+        )
+        return await self.deletions.see_to(key, guarded)
 
 
 def _knows(error: KubeError, outcome: Outcome) -> bool:

@@ -82,8 +82,12 @@ class Reporter:
         return None
 
     def forget(self, key: Key) -> None:
-        """Drop what is remembered of a model that is gone."""
+        """Drop what is remembered of a model that is gone.
+
+        Its conditions too: a pass that ran while it was deleted has told of them once more.
+        """
         self._last.pop(key, None)
+        self.seen(key, [])
 
     async def _post(self, seen: Seen, events: list[EventToPost], now: datetime) -> None:
         """Post Events; one that is lost is not worth another pass, and would come twice then."""

@@ -36,7 +36,7 @@ class ServedNames:
 
     def holder(self, key: Key) -> Key:
         """Return the model that holds the name of this one."""
-        holders = self._holders[key.namespace, self._names.get(key, key.name)]
+        holders = self._holders.get((key.namespace, self._names.get(key, key.name)))
         return min(holders, key=holders.__getitem__) if holders else key
 
     def _release(self, key: Key) -> list[Key]:

@@ -17,6 +17,7 @@ from freehold.kube.resources import (
     SERVICES,
     Resource,
 )
+from freehold.plan.node import read_node
 
 LLAMA = Key("models", "llama")
 
@@ -143,6 +144,39 @@ def test_the_heartbeat_of_a_node_is_no_change(cache: Cache, changes: Changes) ->
     assert changes.told == [("Node", "new")]
     cache.seen(NODES, node(3, "12:10", "7"))
     assert changes.told == [("Node", "new"), ("Node", "changed")]
+
+
+def a_node(version: int, **metadata: Any) -> dict[str, Any]:
+    known = {"name": "n", "uid": "u", "labels": {"zone": "a"}, "resourceVersion": str(version)}
+    return {"kind": "Node", "metadata": known | metadata, "spec": {}, "status": {}}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"annotations": {"csi.volume.kubernetes.io/nodeid": "{}"}},
+        {"managedFields": [{"manager": "an-agent", "operation": "Update"}]},
+        {"finalizers": ["example.com/held"]},
+        {"deletionTimestamp": "2026-11-23T00:00:00Z"},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_what_places_no_model_is_no_change_of_a_node(
+    cache: Cache, changes: Changes, metadata: dict[str, Any]
+) -> None:
+    cache.seen(NODES, a_node(1))
+    cache.seen(NODES, a_node(2, **metadata))
+    assert changes.told == [("Node", "new")]
+
+
+def test_a_label_is_a_change_of_a_node_and_so_is_another_node_of_the_name(
+    cache: Cache, changes: Changes
+) -> None:
+    cache.seen(NODES, a_node(1))
+    cache.seen(NODES, a_node(2, labels={"zone": "b"}))
+    cache.seen(NODES, a_node(3, labels={"zone": "b"}, uid="v"))
+    assert changes.told[1:] == [("Node", "changed")] * 2
+    assert [read_node(raw).labels for raw in cache.all(NODES)] == [{"zone": "b"}]
 
 
 @pytest.mark.parametrize(

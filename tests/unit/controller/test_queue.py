@@ -101,6 +101,17 @@ async def test_the_server_s_own_wait_is_the_least() -> None:
     assert await take_now(queue) == A
 
 
+async def test_a_server_that_asks_for_an_hour_is_asked_again_after_the_longest_retry() -> None:
+    clock = Clock()
+    queue = make_queue(clock, first_retry=1.0, longest_retry=300.0)
+    queue.add(A)
+    queue.done(await queue.take(), failed=True, after=3600.0)
+    clock.now = 299.9
+    assert queue.depth == 0
+    clock.now = 300.0
+    assert await take_now(queue) == A
+
+
 async def test_a_change_does_not_wait_for_the_retry() -> None:
     queue = make_queue(Clock(), first_retry=100.0)
     queue.add(A)
@@ -116,6 +127,26 @@ async def test_what_is_to_be_gone_on_with_at_once_waits_behind_the_others() -> N
         queue.add(key)
     queue.done(await queue.take(), after=0.0)
     assert [await queue.take() for _ in range(3)] == [B, C, A]
+
+
+async def test_a_key_that_is_gone_on_with_at_once_again_and_again_is_held_back_too() -> None:
+    clock = Clock()
+    queue = make_queue(clock, burst=5, interval=1.0)
+    queue.add(A)
+    for now in (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0):
+        clock.now = now
+        assert await take_now(queue) == A
+        queue.done(A, after=0.0)
+    assert await take_now(queue) is None
+
+
+async def test_a_pass_that_is_due_later_than_the_pace_asks_waits_no_longer() -> None:
+    clock = Clock()
+    queue = make_queue(clock, burst=1, interval=5.0)
+    queue.add(A)
+    queue.done(await queue.take(), after=10.0)
+    clock.now = 10.0
+    assert await take_now(queue) == A
 
 
 async def test_of_two_later_passes_the_earlier_one_counts() -> None:

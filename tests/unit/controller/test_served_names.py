@@ -37,6 +37,12 @@ def test_a_name_that_is_not_written_is_the_object_s_own() -> None:
     assert names.holder(OLD) == YOUNG
 
 
+def test_asking_leaves_nothing_behind() -> None:
+    names = ServedNames()
+    assert names.holder(OLD) == OLD
+    assert names == ServedNames()
+
+
 def test_who_may_come_to_a_name_is_told_when_its_holder_goes_or_takes_another() -> None:
     names = ServedNames()
     names.take(OLD, model("llama", "2026-11-01T00:00:00Z"))
