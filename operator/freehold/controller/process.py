@@ -80,7 +80,8 @@ class Process:
                 observe=metrics.api_call,
             )
             await stack.enter_async_context(client)
-            endpoints = await stack.enter_async_context(ModelEndpoints())
+            endpoints = ModelEndpoints(elector.remaining if elector else None)
+            await stack.enter_async_context(endpoints)
             try:
                 key = await until_stopped(stop, self._key(leasing))
             except Stopped:

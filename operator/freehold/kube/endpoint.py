@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from freehold.kube.errors import NotLeading
+
 # The first request compiles kernels; on a busy machine that has taken more than a minute.
 _ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 # Ray's dashboard answers at once or is not there yet; a pass waits for it.
 _DETAILS_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=2)
 # Where its Serve has ended, Ray starts it first.
-_DECLARE_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+_DECLARE_S = 10.0
 # A dashboard that kept a pass waiting for nothing is left alone for so long: others wait, too.
 _SLOW_S = 30.0
 _TOLD = 300
@@ -55,8 +57,13 @@ class ModelEndpoints:
     behind for the next one, and no more of it is read than an honest one would say.
     """
 
-    def __init__(self) -> None:
-        """Open no connection yet; use it as an asynchronous context manager."""
+    def __init__(self, lease_seconds: Callable[[], float] | None = None) -> None:
+        """Open no connection yet; use it as an asynchronous context manager.
+
+        Args:
+            lease_seconds: For how long this process surely still leads; None to write always.
+        """
+        self._lease_seconds = lease_seconds
         # without a limit: what waits for an engine that compiles would hold up all the others
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(
@@ -141,14 +148,24 @@ class ModelEndpoints:
             namespace: Its namespace.
             token: Ray's token.
             config: The Serve config; applications that it does not list end.
+
+        Raises:
+            NotLeading: This process does not hold the lease; nothing was sent.
         """
         url = _applications(head, namespace)
-        given = {"json": config, "headers": _bearer(token), "timeout": _DECLARE_TIMEOUT}
+        given = {"json": config, "headers": _bearer(token), "timeout": self._while_leading()}
         try:
             status, _ = await self._ask("PUT", url, _SHORT, **given)
         except (aiohttp.ClientError, TimeoutError):
             return False
         return status == 200
+
+    def _while_leading(self) -> aiohttp.ClientTimeout:
+        """Return how long Serve may take: no write outlives the lease."""
+        left = _DECLARE_S if self._lease_seconds is None else self._lease_seconds()
+        if left <= 0:
+            raise NotLeading("the lease is not held by this process")
+        return aiohttp.ClientTimeout(total=min(_DECLARE_S, left), connect=2)
 
     async def _dashboard_says(self, url: str, token: str, most: int, **given: Any) -> bytes:
         """Return what a dashboard answers; b"" where it does not, or not soon enough."""

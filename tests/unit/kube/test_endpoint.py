@@ -14,6 +14,7 @@ from tests.unit.virtual_time import run as in_virtual_time
 
 from freehold.kube import endpoint
 from freehold.kube.endpoint import ModelEndpoints
+from freehold.kube.errors import NotLeading
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MODEL = "http://chat-head-svc.models.svc:8000/v1"
@@ -21,7 +22,9 @@ HEAD = ("chat-head-svc", "models", "token")
 
 
 @asynccontextmanager
-async def answered_by(answer: Answer) -> AsyncIterator[tuple[ModelEndpoints, list[str]]]:
+async def answered_by(
+    answer: Answer, lease: Callable[[], float] | None = None
+) -> AsyncIterator[tuple[ModelEndpoints, list[str]]]:
     """Yield endpoints behind a proxy that answers for everybody, and the URLs it was asked for."""
     asked: list[str] = []
 
@@ -40,7 +43,7 @@ async def answered_by(answer: Answer) -> AsyncIterator[tuple[ModelEndpoints, lis
         patched.setenv("http_proxy", f"http://127.0.0.1:{port}")
         patched.delenv("no_proxy", raising=False)
         patched.delenv("NO_PROXY", raising=False)
-        async with ModelEndpoints() as found:
+        async with ModelEndpoints(lease) as found:
             yield found, asked
     await runner.cleanup()
 
@@ -148,3 +151,16 @@ def test_a_dashboard_that_kept_us_waiting_is_left_alone_for_a_while() -> None:
             assert len(asked) == 3
 
     in_virtual_time(story())
+
+
+async def test_without_the_lease_serve_is_given_nothing() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response()
+
+    left = 5.0
+    async with answered_by(answer, lambda: left) as (endpoints, asked):
+        assert await endpoints.declare(*HEAD, {})
+        left = 0.0
+        with pytest.raises(NotLeading):
+            await endpoints.declare(*HEAD, {"applications": []})
+        assert len(asked) == 1
