@@ -19,7 +19,8 @@ Object = dict[str, Any]
 L4, H100 = ({"name": it.split("-")[0], "accelerator": it} for it in ("l4-24gb", "h100-80gb"))
 CANDIDATES = ([L4], [H100], [L4, H100], [H100, L4])
 SPOILED = ("service", "rayservice", "configmap")
-# Nothing tells that a Secret is gone but pods that miss it, and those of simulated nodes never do.
+# Only pods that miss a Secret and edits that KubeRay cannot take up tell that it is gone; pods of
+# simulated nodes never do, and here edits come one upon the other.
 LOST = (*SPOILED, "controllerrevision")
 REFUSED = "enforce_eager"
 NAMES = ("ada", "bea", "cleo", "dora", "elsa")

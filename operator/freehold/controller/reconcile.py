@@ -53,7 +53,8 @@ from freehold.status.summarize import summarize
 _ENGINES_S = 10.0
 # For the load of what runs.
 _LOAD_S = 30.0
-# And for what is in a child's way, or missing: it bears no label of ours.
+# And for what is in a child's way, or missing: it bears no label of ours. So may be what KubeRay
+# needs to act.
 _IN_THE_WAY_S = 15.0
 
 _log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Reconciler:
         ending = ending or any(it.deleting for it in seen.ray_clusters)
         stuck = await self._free(seen.key) if ending else None
         again = await self.recovery.look(seen, outcome)
-        return Next(_soonest(wait, stuck, again, source, _look_again(outcome)))
+        return Next(_soonest(wait, stuck, again, source, look_again(outcome)))
 
     async def _pass(self, seen: Seen, outcome: Outcome) -> Outcome | None:
         """Do what is to be done, and return what was learned.
@@ -287,8 +288,11 @@ def _knows(error: KubeError, outcome: Outcome) -> bool:
     return outcome.kuberay and not isinstance(error, KindMissing)
 
 
-def _look_again(outcome: Outcome) -> float | None:
-    """Return when to look for what no watch tells of: engines, rollouts, deadlines that pass."""
+def look_again(outcome: Outcome) -> float | None:
+    """Return in how many seconds to look for what no watch tells of; None where all is told.
+
+    Engines that start, rollouts, deadlines that pass, an edit that KubeRay does not take up.
+    """
     service = outcome.ray_service
     if outcome.child_refusal is not None:
         return _IN_THE_WAY_S
@@ -296,6 +300,8 @@ def _look_again(outcome: Outcome) -> float | None:
     if outcome.has_way_back:
         return min(_ENGINES_S, whole)
     if outcome.lacks is not None or any(pod.waits_for_volumes for pod in outcome.pods):
+        return _IN_THE_WAY_S
+    if service is not None and service.awaits_edit:
         return _IN_THE_WAY_S
     if service is not None and service.active is not None and outcome.refusal is None:
         engines = outcome.engines

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 from freehold.api import conditions as api
 from freehold.api.names import generated_key_secret_name
+from freehold.controller.backoff import Backoff
 from freehold.controller.gather import Seen
 from freehold.controller.install_key import InstallKey
 from freehold.controller.queue import Key
 from freehold.kube.client import KubeClient, Object
 from freehold.kube.errors import AlreadyExists, Denied, Invalid
 from freehold.kube.resources import SECRETS
-from freehold.render.api_keys import mounted_key_secret
+from freehold.render.api_keys import mounted_key_secret, token_secret_name
 from freehold.status.outcome import Finding
 
 # Pods that wait for a Secret do not say for which; it is looked for again after this long.
@@ -39,12 +40,14 @@ class ModelSecrets:
     client: KubeClient
     key: InstallKey
     clock: Callable[[], float] = time.monotonic
+    _unheard: Backoff = field(default_factory=Backoff)
     _there: dict[Key, dict[str, float]] = field(default_factory=dict)
 
     async def see_to(self, seen: Seen, service: Object) -> Finding | None:
         """Make the Secrets of ours that a RayService's pods need; tell which of the user's is not.
 
-        Each is known once it was found, until pods do not come up: then it may be gone.
+        Each is known once it was found, until pods do not come up, or KubeRay does not take up what
+        it was given: then it may be gone.
 
         Args:
             seen: The model.
@@ -53,6 +56,7 @@ class ModelSecrets:
         Raises:
             KubeError: One of ours could not be made.
         """
+        self._doubt_tokens(seen)
         for secret in self._ours(seen, service):
             if self._is_due(seen, secret["metadata"]["name"]):
                 await self._make(seen, secret)
@@ -66,6 +70,21 @@ class ModelSecrets:
     def forget(self, key: Key) -> None:
         """Drop what is known of the Secrets of a model that is gone."""
         self._there.pop(key, None)
+        self._unheard.forget(key)
+
+    def _doubt_tokens(self, seen: Seen) -> None:
+        """Have the tokens' Secret made again where KubeRay may miss it, later and later.
+
+        It reads it whenever it asks Serve. Where that fails it tells nobody and takes up no edit
+        (KubeRay 1.7, ``reconcileServe``), while the pods that run need it no more. That KubeRay is
+        away looks the same, and may last.
+        """
+        service = seen.ray_service
+        if service is None or not service.awaits_edit:
+            self._unheard.forget(seen.key)
+        elif self._unheard.wait(seen.key, str(service.generation)) <= 0:
+            self._there.get(seen.key, {}).pop(token_secret_name(seen.key.name, seen.uid), None)
+            self._unheard.tried(seen.key)
 
     def _ours(self, seen: Seen, service: Object) -> Iterator[Object]:
         key = seen.key

@@ -122,6 +122,16 @@ class RayServiceState:
         return seen is not None and seen >= self.generation
 
     @property
+    def awaits_edit(self) -> bool:
+        """Return whether there is an edit that KubeRay is yet to take to a model that serves.
+
+        A spec that it refuses, has given up or keeps suspended it leaves alone; the generation that
+        it observed then stays behind for good.
+        """
+        left_alone = self.refusal is not None or self.timed_out or self.suspended or self.deleting
+        return self.active is not None and not self.observed and not left_alone
+
+    @property
     def ready(self) -> ConditionState | None:
         """Return KubeRay's Ready condition: True means only that there are endpoints."""
         return find(self.conditions, "Ready")

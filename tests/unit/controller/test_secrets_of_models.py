@@ -10,6 +10,7 @@ import pytest
 from tests.unit.render.rendered import planned, service_of
 
 from freehold.api import conditions as api
+from freehold.controller.backoff import Backoff
 from freehold.controller.cache import Cache
 from freehold.controller.gather import Seen, gather
 from freehold.controller.install_key import InstallKey
@@ -19,10 +20,12 @@ from freehold.kube.errors import AlreadyExists, Denied, Invalid, KubeError, Tran
 from freehold.kube.resources import MODEL_DEPLOYMENTS, Resource
 from freehold.status.outcome import Finding
 from freehold.status.pod_state import PodState, read_pod
+from freehold.status.ray_service_state import RayServiceState, read_ray_service
 
 LLAMA = Key("models", "llama")
 UID = "1f0c3a52-8f41-4e0e-9d0a-3a9a5d1c2b3d"
 OURS = ["llama-tokens-1f0c3a52", "llama-api-key"]
+ACTIVE = {"rayClusterName": "llama-x"}
 NAMED = {"authentication": {"type": "APIKey", "secretRef": {"name": "team-keys"}}}
 
 
@@ -58,13 +61,16 @@ class World:
     def __init__(self, **spec: Any) -> None:
         self.api, self.now = Api(), 0.0
         self.service = service_of(planned(**spec))
-        self.secrets = ModelSecrets(self.api, InstallKey(b"k" * 32), lambda: self.now)  # type: ignore[arg-type]
+        clock, key = (lambda: self.now), InstallKey(b"k" * 32)
+        self.secrets = ModelSecrets(self.api, key, clock, Backoff(clock))  # type: ignore[arg-type]
         self.pods: tuple[PodState, ...] = ()
+        self.ray_service: RayServiceState | None = None
 
     def sees(self) -> Finding | None:
         """Return what a pass is told, and forget what it asked before."""
         self.api.asked.clear()
-        return asyncio.run(self.secrets.see_to(replace(seen(), pods=self.pods), self.service))
+        found = replace(seen(), pods=self.pods, ray_service=self.ray_service)
+        return asyncio.run(self.secrets.see_to(found, self.service))
 
 
 def seen() -> Seen:
@@ -116,6 +122,57 @@ def test_pods_that_wait_have_it_looked_for_again_but_not_at_every_pass() -> None
     world.now += 1
     world.sees()
     assert world.api.there == set(OURS)
+
+
+def edited(generation: int, observed: int, **status: Any) -> RayServiceState:
+    """Return a RayService that was edited, of which KubeRay has taken up a generation."""
+    status = {"observedGeneration": observed, "activeServiceStatus": ACTIVE} | status
+    return read_ray_service({"metadata": {"generation": generation}, "status": status})
+
+
+def test_an_edit_that_kuberay_does_not_take_up_has_the_tokens_looked_for_later_and_later() -> None:
+    world = World()
+    world.sees()
+    world.api.there.clear()
+    world.ray_service = edited(2, 1)
+    asked = []
+    for second in range(100):
+        world.now = float(second)
+        world.sees()
+        asked += [(second, name) for name in world.api.asked]
+    assert asked == [(second, OURS[0]) for second in (5, 15, 35, 75)]
+    assert world.api.there == {OURS[0]}
+
+
+def test_an_edit_that_kuberay_takes_up_in_time_has_nothing_looked_for() -> None:
+    world = World()
+    world.sees()
+    for generation in range(2, 20):
+        for observed in (generation - 1, generation):
+            world.ray_service = edited(generation, observed)
+            world.sees()
+            assert world.api.asked == []
+            world.now += 4
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"activeServiceStatus": {}},
+        {"conditions": [{"type": "Ready", "status": "False", "reason": "ValidationFailed"}]},
+        {"conditions": [{"type": "Ready", "status": "False", "reason": "InitializingTimeout"}]},
+        {"conditions": [{"type": "Suspended", "status": "True"}]},
+    ],
+    ids=["not made yet", "refused", "given up", "suspended"],
+)
+def test_where_kuberay_asks_no_serve_nothing_is_looked_for(status: dict[str, Any]) -> None:
+    world = World()
+    world.sees()
+    world.ray_service = edited(2, 1, **status)
+    for _ in range(2):
+        world.sees()
+        assert world.api.asked == []
+        world.now += 1000
 
 
 def test_a_users_secret_is_told_until_it_is_there_and_never_made() -> None:
