@@ -2,7 +2,8 @@
 
 With direct streaming the engine's app answers clients itself, with every route it has: loading
 adapters, reading metrics, raw tokenisation. Here a key is asked for before anything else, only the
-OpenAI routes are open, and what would steer the engine instead of asking it is kept off.
+OpenAI routes are open, bodies have a largest size, and what would steer the engine instead of
+asking it is kept off.
 """
 
 from __future__ import annotations
@@ -51,10 +52,18 @@ NOT_FOR_CLIENTS = (
     "vllm_xargs",
     "cache_salt",
 )
+# Bytes of a body. It is kept in memory and parsed, here and by the engine, between the tokens of
+# everybody else's streams. A million tokens of text are some five MiB; images come within the body,
+# in base64, and this holds a dozen photographs of two MiB.
+LARGEST_BODY = 32 << 20
+
+
+class _TooLarge(Exception):
+    """A body is larger than ``LARGEST_BODY``."""
 
 
 class Guard:
-    """ASGI middleware: keys, open routes, headers and fields. Answers pass untouched."""
+    """ASGI middleware: keys, open routes, sizes, headers and fields. Answers pass untouched."""
 
     def __init__(self, app: App, keys: ApiKeys | None) -> None:
         """Stand before ``app``.
@@ -84,12 +93,8 @@ class Guard:
             await _answer(send, 404, _error("not_found", f"{method} {path} is not served here."))
             return
         if method == "POST":
-            body = await _whole(receive)
+            body = await _admitted(scope, receive, send)
             if body is None:
-                return  # nobody is there to answer
-            wrong = _wrong(body)
-            if wrong is not None:
-                await _answer(send, 400, wrong)
                 return
             receive = _beginning_with(body, receive)
         headers = [header for header in scope["headers"] if header[0].lower() in HANDED_ON]
@@ -109,19 +114,49 @@ def _path(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", "")) or "/"
 
 
-async def _whole(receive: Receive) -> bytes | None:
+async def _admitted(scope: Scope, receive: Receive, send: Send) -> bytes | None:
+    """Return a request's body, or None where it was refused or nobody is there to answer."""
+    try:
+        body = await _whole(scope, receive)
+    except _TooLarge:
+        # the server drops what still comes: were it to close at once, no client would see this
+        await _answer(send, 413, _TOO_LARGE)
+        return None
+    wrong = _wrong(body) if body is not None else None
+    if wrong is not None:
+        await _answer(send, 400, wrong)
+        return None
+    return body
+
+
+async def _whole(scope: Scope, receive: Receive) -> bytes | None:
     """Return a request's body, or None where the client hung up before its end.
 
     The engine, too, reads all of it before it begins, so nothing is held up by waiting for it.
+
+    Raises:
+        _TooLarge: It says that it is, or is; nothing more was read then.
     """
+    size = 0
     parts: list[bytes] = []
+    if _declared(scope) > LARGEST_BODY:
+        raise _TooLarge
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST_BODY:
+            raise _TooLarge
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _declared(scope: Scope) -> int:
+    """Return the size that a request says its body has; 0 where it does not say."""
+    said = (value for name, value in scope["headers"] if name.lower() == b"content-length")
+    return max((int(value) for value in said if value.isdigit()), default=0)
 
 
 def _beginning_with(body: bytes, receive: Receive) -> Receive:
@@ -160,6 +195,11 @@ def _error(code: str, message: str, param: str | None = None) -> dict[str, Any]:
 _NO_KEY = _error(
     "invalid_api_key",
     "A valid API key is needed here. Send it as the header Authorization: Bearer KEY.",
+)
+_TOO_LARGE = _error(
+    "request_too_large",
+    f"The body is larger than {LARGEST_BODY >> 20} MiB, the most that is taken here. Send less at "
+    "once.",
 )
 
 

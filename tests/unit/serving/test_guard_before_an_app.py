@@ -225,6 +225,67 @@ def test_a_body_reaches_the_engine_byte_by_byte_as_it_was_sent(visit: Visit) -> 
     assert visit.engine.bodies == [content]
 
 
+async def asked_of(guard: Guard, bodies: list[bytes], **headers: str) -> tuple[list[Message], int]:
+    """Return what a request was answered whose body comes in parts, and how many were read."""
+    read: list[bytes] = []
+
+    async def receive() -> Message:
+        if len(read) == len(bodies):
+            await asyncio.Future()  # the client waits for its answer
+        read.append(bodies[len(read)])
+        more = len(read) < len(bodies)
+        return {"type": "http.request", "body": read[-1], "more_body": more}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    sent: list[Message] = []
+    told = {"authorization": f"Bearer {KEY}", **headers}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": raw}
+    await guard(scope, receive, send)
+    return sent, len(read)
+
+
+TOO_LARGE = {
+    "message": "The body is larger than 32 MiB, the most that is taken here. Send less at once.",
+    "type": "invalid_request_error",
+    "param": None,
+    "code": "request_too_large",
+}
+MIB = b" " * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [({"Content_Length": str((32 << 20) + 1)}, 0), ({"content_length": "7"}, 33), ({}, 33)],
+    ids=["it says so", "it says less", "it says nothing"],
+)
+async def test_a_body_that_is_too_large_is_refused_and_not_read_on(
+    visit: Visit, headers: dict[str, str], read: int
+) -> None:
+    sent, parts = await asked_of(visit.guard, [MIB] * 40, **headers)
+    start, body = sent
+    assert start["status"] == 413
+    assert json.loads(body["body"]) == {"error": TOO_LARGE}
+    assert parts == read
+    assert visit.engine.headers == []
+
+
+async def test_a_body_of_the_largest_size_reaches_the_engine(visit: Visit) -> None:
+    bodies = [b"{}", *[MIB] * 31, MIB[2:]]
+    sent, parts = await asked_of(visit.guard, bodies, content_length=str(32 << 20))
+    assert sent[0]["status"] == 200
+    assert parts == len(bodies)
+    assert [len(body) for body in visit.engine.bodies] == [32 << 20]
+
+
+@pytest.mark.parametrize("said", ["", "-1", "many", "\u00b2"])
+async def test_a_size_that_is_none_says_nothing(visit: Visit, said: str) -> None:
+    sent, _ = await asked_of(visit.guard, [b"{}"], content_length=said)
+    assert sent[0]["status"] == 200
+
+
 def test_a_client_that_hangs_up_amid_its_body_never_reaches_the_engine(visit: Visit) -> None:
     sends: list[Message] = [
         {"type": "http.request", "body": b'{"prompt"', "more_body": True},
