@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.model import Model
+from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.control_plane.cluster import KubectlFailed
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
 from tests.faults.story import Story, told_in_turn
-from tests.faults.weights import copied, cut_short, with_architecture
+from tests.faults.weights import UNKNOWN, copied, cut_short, with_architecture
 from tests.installation.kuberay import kuberay_crds
 from tests.node.installation import QUICK_START, Installation
 
@@ -30,16 +30,6 @@ HOSTILE: dict[str, dict[str, Any]] = {
     },
     "the node's network": {"spec": {"hostNetwork": True, "containers": [WORKER]}},
     "another's service account": {"spec": {"serviceAccountName": "admin", "containers": [WORKER]}},
-}
-
-
-# Each with how a copy of the demo model's files is spoilt.
-NO_GOOD: dict[str, tuple[str, Callable[[Path], Path]]] = {
-    "half-written": ("Half of the weights is missing", cut_short),
-    "unknown": (
-        "The engine knows no such architecture",
-        lambda folder: with_architecture(folder, "NoSuchForCausalLM"),
-    ),
 }
 
 
@@ -85,16 +75,30 @@ def test_the_weights_are_missing(
     keep(story)
 
 
-@pytest.mark.parametrize("wrong", NO_GOOD)
-def test_the_weights_are_no_good(
-    wrong: str, place: Callable[[str], Model], broken_weights: Path, keep: Keep
+def test_half_of_the_weights_is_missing(
+    place: Callable[[str], Model], broken_weights: Path, keep: Keep
 ) -> None:
-    fault, spoilt = NO_GOOD[wrong]
-    folder, model = spoilt(broken_weights / wrong), place(wrong)
-    with new(fault, model, model=at(folder)) as story:
+    folder, model = cut_short(broken_weights / "half-written"), place("half-written")
+    with new("Half of the weights is missing", model, model=at(folder)) as story:
         story.told = refused(model)
         copied(folder)
     keep(story)
+
+
+def test_the_engine_knows_no_such_architecture(
+    place: Callable[[str], Model], broken_weights: Path, keep: Keep
+) -> None:
+    """The engine alone can tell, once one starts; the files of the rollout are pinned then."""
+    folder, model = with_architecture(broken_weights / "unknown", UNKNOWN), place("unknown")
+    awake = {"minReplicas": 1, "maxReplicas": 1}
+    with new("The engine knows no such architecture", model, model=at(folder)) as story:
+        model.edit(autoscaling=awake)
+        told = model.wait("Stalled", "True", "DeployFailed", ENGINE_SECONDS)
+        story.told = told["message"]
+        right = copied(broken_weights / "known")
+        model.edit(model=at(right), autoscaling={"minReplicas": 0})
+    keep(story)
+    assert UNKNOWN in story.told
 
 
 def test_the_secret_with_keys_is_missing(place: Callable[[str], Model], keep: Keep) -> None:

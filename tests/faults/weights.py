@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+UNKNOWN = "NoSuchForCausalLM"
 DEMO = Path("/var/tmp/freehold/gemma-3-270m")
 
 
