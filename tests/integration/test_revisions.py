@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ def _owner(kubectl: Kubectl) -> Iterator[str]:
 def test_a_revision_comes_back_as_it_was(
     kubectl: Kubectl, namespace: str, owner: str, frozen: Frozen
 ) -> None:
+    frozen = replace(frozen, objects=tuple(_placed(it, namespace) for it in frozen.objects))
     raw = freeze(frozen, "llama", namespace, owner, 1)
     kubectl("create", "--validate=strict", "-f-", stdin=json.dumps(raw))
     name = raw["metadata"]["name"]
@@ -77,6 +79,10 @@ def test_a_revision_comes_back_as_it_was(
         json.dumps(objects_of(it, Numbers(1, 3)), sort_keys=True) for it in (frozen, found.frozen)
     )
     assert after == before
+
+
+def _placed(item: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    return {**item, "metadata": {**item["metadata"], "namespace": namespace}}
 
 
 def test_nobody_changes_what_was_frozen(kubectl: Kubectl, namespace: str, owner: str) -> None:

@@ -22,8 +22,9 @@ _ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
 _DETAILS_TIMEOUT = aiohttp.ClientTimeout(total=3, connect=2)
 # Where its Serve has ended, Ray starts it first.
 _DECLARE_S = 10.0
-# A dashboard that kept a pass waiting for nothing is left alone for so long: others wait, too.
-_SLOW_S = 30.0
+# A dashboard that keeps passes waiting for nothing is left alone, since others wait meanwhile:
+# after the second time in a row for so long, and then twice as long each time.
+_SLOW_S, _SLOWEST_S, _FORGOTTEN_S = 10.0, 60.0, 600.0
 _TOLD = 300
 # Bytes of an answer: of a token or a line, and of all that Serve says of an application.
 _SHORT, _LONG = 64 << 10, 8 << 20
@@ -35,19 +36,24 @@ class _TooLong(aiohttp.ClientError):
 
 @dataclass(slots=True)
 class _Slow:
-    """Hosts that are not asked for a while, on the loop's clock."""
+    """Hosts that did not answer in time: how often in a row, and until when they are not asked."""
 
-    until: dict[str, float] = field(default_factory=dict)
+    hosts: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __contains__(self, host: str) -> bool:
-        now = asyncio.get_running_loop().time()
-        if self.until.get(host, now) > now:
-            return True
-        self.until.pop(host, None)
-        return False
+        _, until = self.hosts.get(host, (0, 0.0))
+        return until > asyncio.get_running_loop().time()
 
     def add(self, host: str) -> None:
-        self.until[host] = asyncio.get_running_loop().time() + _SLOW_S
+        times = self.hosts.get(host, (0, 0.0))[0] + 1
+        pause = 0.0 if times == 1 else min(_SLOWEST_S, _SLOW_S * 2.0 ** min(times - 2, 10))
+        now = asyncio.get_running_loop().time()
+        # those that nobody asks any more are gone
+        self.hosts = {at: it for at, it in self.hosts.items() if it[1] > now - _FORGOTTEN_S}
+        self.hosts[host] = times, now + pause
+
+    def discard(self, host: str) -> None:
+        self.hosts.pop(host, None)
 
 
 class ModelEndpoints:
@@ -179,7 +185,8 @@ class ModelEndpoints:
             self._slow.add(host)
             return b""
         except aiohttp.ClientError:
-            return b""
+            status, said = 0, b""
+        self._slow.discard(host)
         return said if status == 200 else b""
 
     async def _ask(self, method: str, url: str, most: int, **given: Any) -> tuple[int, bytes]:
