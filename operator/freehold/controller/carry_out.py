@@ -6,13 +6,12 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from freehold.api import conditions as api
-from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION, REVISION_ANNOTATION
+from freehold.api.names import ASKED_AGAIN_ANNOTATION, FAILED_ANNOTATION
 from freehold.controller.cache import Cache
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
@@ -33,7 +32,7 @@ from freehold.kube.resources import (
 )
 from freehold.plan.failure import Failure, failure_text
 from freehold.render.change import ray_cluster_bounds_patch
-from freehold.render.revision import Revision, read_revision
+from freehold.render.revision import Revision, read_revision, revision_of
 from freehold.status.outcome import Finding
 from freehold.status.raw import mapping, timestamp
 
@@ -331,14 +330,10 @@ def _asks_for_pods(seen: Seen, service: Object) -> bool:
     The way back to a cluster that still stands asks for none either.
     """
     live = seen.children.get((RAY_SERVICES.kind, service["metadata"]["name"]))
-    if live is not None and _revision_of(live) == _revision_of(service):
+    if live is not None and revision_of(live) == revision_of(service):
         return False
     standing = (it for it in seen.clusters if not it["metadata"].get("deletionTimestamp"))
     return all(is_another(seen, service, cluster) for cluster in standing)
-
-
-def _revision_of(child: Mapping[str, Any]) -> str:
-    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
 
 
 def _refused(child: Object, message: str) -> str:

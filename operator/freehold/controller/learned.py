@@ -9,7 +9,7 @@ from typing import Any
 
 from freehold.api import conditions as api
 from freehold.api.modeldeployment import ModelDeployment
-from freehold.api.names import PAUSED_ANNOTATION, REVISION_ANNOTATION
+from freehold.api.names import PAUSED_ANNOTATION
 from freehold.api.scalars import duration_seconds
 from freehold.controller.carry_out import CarriedOut
 from freehold.controller.decide import Decision
@@ -21,7 +21,7 @@ from freehold.render.endpoint_service import endpoint_url
 from freehold.render.gcs_fault_tolerance import workers_answer
 from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
-from freehold.render.revision import Revision, endpoint_of, objects_of, owned
+from freehold.render.revision import Revision, endpoint_of, objects_of, owned, revision_of
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
     Outcome,
@@ -144,7 +144,7 @@ def first_replicas(
     if not _takes_over(seen, outcome):
         return None
     live = seen.children.get((RAY_SERVICES.kind, seen.key.name))
-    if live is not None and _revision_of(live) == revision.name:
+    if live is not None and revision_of(live) == revision.name:
         return first_of(live, revision.frozen.plan["candidate"])
     return count(known.get("desiredReplicas"))
 
@@ -196,7 +196,7 @@ def leading_endpoint(seen: Seen) -> Object | None:
     us from all other writing. None where there is no Service of ours, or nothing serves.
     """
     live = seen.children.get((SERVICES.kind, seen.key.name))
-    revision = seen.revision(_revision_of(live)) if live is not None else None
+    revision = seen.revision(revision_of(live)) if live is not None else None
     serving = _serving(seen)
     if revision is None or serving is None:
         return None
@@ -226,10 +226,6 @@ def _policies(
     to_workers = any(workers_answer(it) for it in specs)
     found = network_policies(model, seen.key.namespace, peers, to_workers=to_workers)
     return [owned(it, seen.uid) for it in found]
-
-
-def _revision_of(child: Mapping[str, Any]) -> str:
-    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
 
 
 def _ray_service(objects: list[Object]) -> Object:

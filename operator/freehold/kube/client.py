@@ -26,10 +26,10 @@ from freehold.kube.errors import (
     AlreadyExists,
     KindMissing,
     KubeError,
-    NotLeading,
     Transient,
     error_of,
 )
+from freehold.kube.fence import seconds_to_write
 from freehold.kube.resources import Resource
 
 Object = dict[str, Any]
@@ -238,12 +238,8 @@ class KubeClient:
 
     def _seconds_for(self, verb: str) -> float:
         """Return how long a request may take: no write outlives the lease."""
-        if verb in ("get", "list") or self._lease_seconds is None:
-            return _TIMEOUT_S
-        left = self._lease_seconds()
-        if left <= 0:
-            raise NotLeading("the lease is not held by this process")
-        return min(_TIMEOUT_S, left)
+        reads = verb in ("get", "list")
+        return seconds_to_write(_TIMEOUT_S, None if reads else self._lease_seconds)
 
     async def _send(
         self, verb: str, url: str, body: Any, content_type: str, seconds: float

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from freehold.kube.errors import NotLeading
+from freehold.kube.fence import seconds_to_write
 
 # The first request compiles kernels; on a busy machine that has taken more than a minute.
 _ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=10)
@@ -168,10 +168,8 @@ class ModelEndpoints:
 
     def _while_leading(self) -> aiohttp.ClientTimeout:
         """Return how long Serve may take: no write outlives the lease."""
-        left = _DECLARE_S if self._lease_seconds is None else self._lease_seconds()
-        if left <= 0:
-            raise NotLeading("the lease is not held by this process")
-        return aiohttp.ClientTimeout(total=min(_DECLARE_S, left), connect=2)
+        seconds = seconds_to_write(_DECLARE_S, self._lease_seconds)
+        return aiohttp.ClientTimeout(total=seconds, connect=2)
 
     async def _dashboard_says(self, url: str, token: str, most: int, **given: Any) -> bytes:
         """Return what a dashboard answers; b"" where it does not, or not soon enough."""

@@ -363,6 +363,11 @@ def _is_whole(data: Mapping[str, Any]) -> bool:
     )
 
 
+def revision_of(child: Mapping[str, Any]) -> str:
+    """Return the name of the revision whose child an object is; "None" where it bears none."""
+    return str((child["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION))
+
+
 def _annotated(item: Mapping[str, Any], revision: str) -> dict[str, Any]:
     metadata = {**item["metadata"], "annotations": {REVISION_ANNOTATION: revision}}
     return {**item, "metadata": metadata}

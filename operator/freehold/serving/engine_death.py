@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
+
+from freehold.serving.guard import App, Receive, Scope, Send
 
 _LOOK_SECONDS = 0.1
 _LAST_WORDS_SECONDS = 0.3
 _log = logging.getLogger("ray.serve")
-
-_App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
 class Engine(Protocol):
@@ -39,12 +39,12 @@ class AliveOnly:
     Clients that are refused at once would ask again at once, hundreds of times.
     """
 
-    def __init__(self, app: _App, engine: Engine) -> None:
+    def __init__(self, app: App, engine: Engine) -> None:
         """Stand before ``app``, which is the engine's."""
         self._app = app
         self._engine = engine
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on, or wait for the end of the process."""
         if self._engine.errored:
             await asyncio.Event().wait()

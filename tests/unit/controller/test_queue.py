@@ -90,25 +90,17 @@ async def take_and_end(queue: PassQueue, clock: Clock, failed: bool) -> None:
     queue.done(key, failed=failed, after=None if failed else 0.5)
 
 
-async def test_the_server_s_own_wait_is_the_least() -> None:
-    clock = Clock()
-    queue = make_queue(clock, first_retry=1.0)
-    queue.add(A)
-    queue.done(await queue.take(), failed=True, after=7.0)
-    clock.now = 6.9
-    assert queue.depth == 0
-    clock.now = 7.0
-    assert await take_now(queue) == A
-
-
-async def test_a_server_that_asks_for_an_hour_is_asked_again_after_the_longest_retry() -> None:
+@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (3600.0, 300.0)])
+async def test_the_server_s_own_wait_is_the_least_up_to_the_longest_retry(
+    asked: float, waited: float
+) -> None:
     clock = Clock()
     queue = make_queue(clock, first_retry=1.0, longest_retry=300.0)
     queue.add(A)
-    queue.done(await queue.take(), failed=True, after=3600.0)
-    clock.now = 299.9
+    queue.done(await queue.take(), failed=True, after=asked)
+    clock.now = waited - 0.1
     assert queue.depth == 0
-    clock.now = 300.0
+    clock.now = waited
     assert await take_now(queue) == A
 
 
