@@ -108,6 +108,18 @@ class Model:
         return [it["metadata"]["name"] for it in self.standing(role)]
 
     @property
+    def serving_workers(self) -> set[str]:
+        """The names of the worker pods of the cluster that serves: none of a rollout's."""
+        service = self.cluster.get("rayservice", self.name, self.namespace)
+        assert service is not None
+        serving = service["status"]["activeServiceStatus"]["rayClusterName"]
+        return {
+            it["metadata"]["name"]
+            for it in self.standing("worker")
+            if it["metadata"]["labels"]["ray.io/cluster"] == serving
+        }
+
+    @property
     def url(self) -> str:
         """The endpoint, by the address of its Service: this machine knows no cluster DNS."""
         service = self.cluster.get("service", self.name, self.namespace)

@@ -80,10 +80,10 @@ def _more(asked: Load) -> Callable[[], bool]:
 
 
 def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
-    pods = set(awake.pods("worker"))
-    gone = min(pods)
-    awake.kubectl("delete", "pod", gone, "--wait=false")
-    awake.until("another one is there", lambda: set(awake.pods("worker")) - pods)
+    # the pods of the rollout that went back stay for a minute, and do not come again
+    pods = awake.serving_workers
+    awake.kubectl("delete", "pod", min(pods), "--wait=false")
+    awake.until("another one is there", lambda: awake.serving_workers - pods)
     assert awake.complete("Once upon a time", 4)["choices"]
     awake.wait("Ready", "True", "Answers", ENGINE_SECONDS)
 
