@@ -21,18 +21,16 @@ from tests.integration.operator import example, start_operator
 from freehold.api.names import MODEL_LABEL
 from freehold.kube.client import KubeClient, load_configuration
 from freehold.kube.resources import (
-    CONFIG_MAPS,
-    CONTROLLER_REVISIONS,
+    BY_KIND,
     MODEL_DEPLOYMENTS,
     RAY_SERVICES,
     SECRETS,
-    SERVICES,
     Resource,
 )
 
 OPERATED, BARE, BARE_WHOLE = "operated", "bare", "bare-whole"
 # What the operator makes for a model.
-CHILDREN = (SECRETS, CONTROLLER_REVISIONS, CONFIG_MAPS, RAY_SERVICES, SERVICES)
+CHILDREN = (SECRETS, *BY_KIND.values())
 # Requests under way at once, of either client.
 AT_ONCE = 32
 _QUIET_S = 3.0
