@@ -1,67 +1,24 @@
-"""What `make cluster` brings up, with examples/ applied to it; and that nothing of it is left."""
+"""What `make cluster` brings up, with examples/ applied to it."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.pinned import cache_folder
-from tests.control_plane.processes import wait_for
 from tests.installation import hardware
 from tests.installation.helm import CRDS_RELEASE, RELEASE, SYSTEM
-from tests.installation.kuberay import CRDS
-from tests.integration.harness import ROOT, processes_of, processes_with
+from tests.integration.development_task import Task, folder_of, last_line, task_in
+from tests.integration.harness import ROOT
 
 FOLDER = ROOT / "examples"
 NAMES = {yaml.safe_load(path.read_text())["metadata"]["name"] for path in FOLDER.glob("*.yaml")}
 NAMESPACE = "default"
-
-
-@dataclass(frozen=True)
-class Task:
-    """The commands behind `make cluster` and `make cluster-down`, with a cache of their own."""
-
-    cache: Path
-
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tests.installation", command, "cluster"],
-            cwd=ROOT,
-            env={**os.environ, "FREEHOLD_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-
-    def up(self) -> str:
-        done = self.run("up")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-def task_in(folder: Path) -> Task:
-    (folder / "tools").symlink_to(cache_folder() / "tools")
-    return Task(folder)
-
-
-def last_line(output: str) -> str:
-    return output.splitlines()[-1]
-
-
-def folder_of(output: str) -> Path:
-    """Return the folder of the cluster that a shell is led to."""
-    return Path(last_line(output).removeprefix("export KUBECONFIG=").split()[0]).parent
 
 
 @dataclass(frozen=True)
@@ -164,44 +121,3 @@ def test_a_description_tells_the_plan_and_what_happened(applied: Development) ->
     text = applied.shell("kubectl describe fmd llama-3-1-405b")
     for words in ("Accelerator:", "h100-80gb", "Answers", "Events:", "freehold.dev/operator"):
         assert words in text
-
-
-def test_nothing_is_left_when_it_is_taken_down(tmp_path: Path) -> None:
-    task = task_in(tmp_path)
-    try:
-        folder = folder_of(task.up())
-        assert {"etcd", "kube-apiserver"} <= {*processes_of(folder)}
-    finally:
-        down = task.run("down")
-    assert down.stdout == "the cluster is down\n"
-    assert not folder.exists()
-    assert processes_of(folder) == []
-    assert task.run("status").returncode == 1
-    assert task.run("down").stdout == "no cluster ran\n"
-
-
-def test_what_keeps_it_from_coming_up_is_told_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(CRDS, str(tmp_path / "none"))
-    task = task_in(tmp_path)
-    done = task.run("up")
-    assert done.returncode == 1
-    assert f'the path "{tmp_path / "none"}" does not exist' in done.stdout
-    assert "did not come up" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert processes_with("FREEHOLD_CACHE", str(tmp_path)) == []
-    assert task.run("status").returncode == 1
-
-
-def test_nothing_is_left_when_its_holder_is_killed(tmp_path: Path) -> None:
-    task = task_in(tmp_path)
-    try:
-        folder = folder_of(task.up())
-        holder = json.loads((tmp_path / "cluster" / "running.json").read_text())
-        psutil.Process(holder["pid"]).send_signal(signal.SIGKILL)
-        wait_for("the folder is gone", lambda: not folder.exists(), 30)
-        wait_for("no process is left", lambda: not processes_of(folder), 30)
-        assert task.run("status").returncode == 1
-    finally:
-        task.run("down")
