@@ -61,17 +61,20 @@ class Load:
 
 
 @contextmanager
-def load(model: Model, clients: int, tokens: int = 32) -> Iterator[Load]:
+def load(model: Model, clients: int, tokens: int = 32, pause: float = 0) -> Iterator[Load]:
     """Keep clients asking as long as the context lasts; at its end each has its last answer.
 
     Args:
         model: Who is asked.
         clients: How many ask at once.
         tokens: Tokens of each answer.
+        pause: Seconds between an answer and the same client's next request.
     """
     found, stop = Load(), threading.Event()
     target = (model.url, model.key, model.name, tokens)
-    thread = threading.Thread(target=lambda: asyncio.run(_all(found, stop, clients, *target)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_all(found, stop, clients, pause, *target))
+    )
     thread.start()
     try:
         yield found
@@ -80,20 +83,29 @@ def load(model: Model, clients: int, tokens: int = 32) -> Iterator[Load]:
         thread.join()
 
 
-async def _all(found: Load, stop: threading.Event, clients: int, *target: Any) -> None:
+async def _all(
+    found: Load, stop: threading.Event, clients: int, pause: float, *target: Any
+) -> None:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=_PATIENCE, connector=connector) as session:
-        await asyncio.gather(*(_client(session, found, stop, it, *target) for it in range(clients)))
+        given = (session, found, stop, pause)
+        await asyncio.gather(*(_client(*given, it, *target) for it in range(clients)))
 
 
 async def _client(
-    session: aiohttp.ClientSession, found: Load, stop: threading.Event, number: int, *target: Any
+    session: aiohttp.ClientSession,
+    found: Load,
+    stop: threading.Event,
+    pause: float,
+    number: int,
+    *target: Any,
 ) -> None:
     while not stop.is_set():
         found.sent += 1
         began = time.monotonic()
         status, words = await _ask(session, number, *target)
         found.ended.append(Request(began, time.monotonic() - began, status, words))
+        await asyncio.sleep(pause)
 
 
 async def _ask(

@@ -91,7 +91,12 @@ def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
 # the last, since the second engine stays for minutes and takes the cores from what else starts
 def test_under_load_a_worker_pod_comes_with_each_replica(awake: Model) -> None:
     with load(awake, MANY) as asked:
-        awake.until("two replicas run", lambda: awake.status.get("readyReplicas") == 2)
-        assert len(awake.pods("worker")) == 2
         awake.until("the load is told", lambda: awake.status["scaling"].get("queued"))
-    assert asked.lost == [] and asked.answered == asked.sent > MANY
+        awake.until("a second worker pod is there", lambda: len(awake.pods("worker")) == 2)
+    # on two cores an engine starts in minutes beside one that always has work
+    with load(awake, 2, tokens=4, pause=3) as few:
+        awake.until("two replicas run", lambda: awake.status.get("readyReplicas") == 2)
+        awake.until("they answer", _more(few))
+    for found in (asked, few):
+        assert found.lost == [] and found.answered == found.sent
+    assert asked.sent > MANY
