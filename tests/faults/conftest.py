@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def doubled(model: Model) -> Model:
 
 
 @pytest.fixture
-def broken_weights() -> Path:
+def broken_weights() -> Iterator[Path]:
     """A folder of the node's own, below what the chart allows, for weights that are no good."""
     folder = Path("/var/tmp/freehold/faults")
     folder.mkdir(exist_ok=True)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
