@@ -154,6 +154,8 @@ def test_an_engine_argument_replaces_the_replicas_inside_the_cluster(
         caught_up(services, lambda: model.service)
         caught_up(models_recorded, lambda: model.now)
     told = first_told(models_recorded, "ReplacingReplicas")
+    beside = "Up to 1 replica at a time starts beside its predecessor. spec."
+    assert told["message"].startswith(beside)
     assert "engine_kwargs.enforce_eager: nothing becomes true" in told["message"]
     assert told["before"] < first_changed(services)
     assert model.ray_clusters == clusters and uids(model.pods(model.active)) == pods
@@ -315,7 +317,7 @@ PAUSED = "freehold.dev/paused"
 HELD: dict[str, tuple[Object, str]] = {
     "replicas": (
         {"engine": {"name": "vllm", "args": {"enforce_eager": True}}},
-        "for which every replica starts anew: spec.serveConfigV2",
+        "for which every replica starts anew: Up to 1 replica at a time starts beside",
     ),
     "cluster": (
         {"engine": {"name": "vllm", "images": [IMAGE]}},

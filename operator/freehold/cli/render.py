@@ -19,6 +19,7 @@ from freehold.manifest_files import (
 )
 from freehold.plan.plan import NoPlan, Plan
 from freehold.render.objects import model_objects, model_serve_config, object_yaml
+from freehold.render.scaling import surge_percent
 from freehold.render.serve_config import serve_application, serve_config, to_yaml
 from freehold.serving_archive import serving_archive
 
@@ -105,7 +106,10 @@ def _config_of_all(planned: list[Planned]) -> dict[str, Any]:
     several = len(planned) > 1
     found = [
         serve_application(
-            item.model, _plan(item), route_prefix=f"/{item.model.name}" if several else "/"
+            item.model,
+            _plan(item),
+            route_prefix=f"/{item.model.name}" if several else "/",
+            surge=surge_percent(item.model.spec),
         )
         for item in planned
     ]

@@ -6,6 +6,7 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,6 +59,19 @@ class CarriedOut:
     refused: Finding | None = None
     lacks: Finding | None = None
     waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How what runs is replaced.
+
+    Attributes:
+        recreate: Whether a cluster that must be another one is deleted first.
+        surge: Replicas that may stand beside all others while these are replaced.
+    """
+
+    recreate: bool = False
+    surge: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +155,14 @@ class Writer:
         return await self._write(seen, endpoint) is Written.APPLIED
 
     async def carry_out(
-        self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
+        self, seen: Seen, desired: Sequence[Object], manner: Manner, *, kuberay: bool
     ) -> CarriedOut:
         """Make the children what they should be; after a first RayService, no further one.
 
         Args:
             seen: What is there.
             desired: The children, in the order of application.
-            recreate: Whether a cluster that must be another one is deleted first.
+            manner: How what runs is replaced.
             kuberay: Whether the API server knows RayService.
 
         Raises:
@@ -161,11 +175,11 @@ class Writer:
         missing = await self.secrets.see_to(seen, service)
         if missing is not None and _asks_for_pods(seen, service):
             return CarriedOut(refused=missing)
-        done = await self._write_all(seen, desired, recreate=recreate, kuberay=kuberay)
+        done = await self._write_all(seen, desired, manner, kuberay=kuberay)
         return replace(done, lacks=missing)
 
     async def _write_all(
-        self, seen: Seen, desired: Sequence[Object], *, recreate: bool, kuberay: bool
+        self, seen: Seen, desired: Sequence[Object], manner: Manner, *, kuberay: bool
     ) -> CarriedOut:
         done = CarriedOut()
         for child in desired:
@@ -174,12 +188,12 @@ class Writer:
                 if isinstance(written, Finding):
                     return replace(done, refused=written)
             elif kuberay:
-                done = await self._ray_service(seen, child, recreate)
+                done = await self._ray_service(seen, child, manner)
                 if done.begun or done.refused is not None:
                     return done
         return done
 
-    async def _ray_service(self, seen: Seen, service: Object, recreate: bool) -> CarriedOut:
+    async def _ray_service(self, seen: Seen, service: Object, manner: Manner) -> CarriedOut:
         """Make the RayService what it should be, and its clusters."""
         unwanted = superfluous(seen, service)
         meant = building_none(service) if unwanted else service
@@ -192,7 +206,7 @@ class Writer:
                 self.cache.seen(RAY_SERVICES, struck, ours=True)
         if unwanted or written is Written.CREATED:
             return CarriedOut(changed=True, begun=True)
-        waits_for = await self._clusters(seen, service, recreate)
+        waits_for = await self._clusters(seen, service, manner)
         return CarriedOut(written is not Written.NOTHING, waits_for=waits_for)
 
     async def prune(self, seen: Seen, in_use: Iterable[str]) -> None:
@@ -280,7 +294,7 @@ class Writer:
             return _in_the_way_of(seen, written)
         return written
 
-    async def _clusters(self, seen: Seen, service: Object, recreate: bool) -> str:
+    async def _clusters(self, seen: Seen, service: Object, manner: Manner) -> str:
         """Bring the replica bounds to the live clusters, and delete one that must be another.
 
         KubeRay gives the bounds to new clusters only, and with the strategy None builds none while
@@ -292,7 +306,7 @@ class Writer:
             if service["spec"].get("suspend"):
                 continue
             name, ending = cluster["metadata"]["name"], cluster["metadata"].get("deletionTimestamp")
-            if recreate and is_another(seen, service, cluster):
+            if manner.recreate and is_another(seen, service, cluster):
                 waits_for = name
                 if not ending:
                     uid = cluster["metadata"]["uid"]
@@ -300,7 +314,12 @@ class Writer:
                 continue
             if ending:
                 continue
-            operations = ray_cluster_bounds_patch(config["workerGroupSpecs"], cluster)
+            operations = ray_cluster_bounds_patch(
+                config["workerGroupSpecs"],
+                cluster,
+                surge=manner.surge,
+                standing=_standing(seen, cluster),
+            )
             if operations:
                 place = (seen.key.namespace, name)
                 patched = await self.client.patch_json(RAY_CLUSTERS, *place, operations)
@@ -317,6 +336,15 @@ class Writer:
         except (NotFound, KindMissing):
             pass
         self.cache.gone(resource, body["metadata"])
+
+
+def _standing(seen: Seen, cluster: Object) -> dict[str, int]:
+    """Return the replicas of a cluster whose pods stand, by worker group."""
+    name = cluster["metadata"]["name"]
+    pods = Counter(it.group for it in seen.pods if it.cluster == name and not it.deleting)
+    groups = cluster["spec"].get("workerGroupSpecs") or ()
+    hosts = {it["groupName"]: it.get("numOfHosts") or 1 for it in groups}
+    return {group: -(-pods[group] // number) for group, number in hosts.items()}
 
 
 def _path(annotation: str) -> str:

@@ -8,20 +8,23 @@ from datetime import timedelta
 from typing import Any
 
 from freehold.api import conditions as api
+from freehold.api.faults import counted
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import PAUSED_ANNOTATION
 from freehold.api.scalars import duration_seconds
-from freehold.controller.carry_out import CarriedOut
+from freehold.controller.carry_out import CarriedOut, Manner
 from freehold.controller.decide import Decision
 from freehold.controller.gather import Seen
 from freehold.kube.client import Object
 from freehold.kube.resources import RAY_SERVICES, SERVICES
-from freehold.render.change import change
+from freehold.render.change import Change, change
 from freehold.render.endpoint_service import endpoint_url
 from freehold.render.gcs_fault_tolerance import workers_answer
 from freehold.render.network_policies import Peers, network_policies
 from freehold.render.numbers import first_of, numbers_of
 from freehold.render.revision import Revision, endpoint_of, objects_of, owned, revision_of
+from freehold.render.scaling import replica_bounds, surge
+from freehold.status.message import agreeing
 from freehold.status.outcome import (
     DEFAULT_PROGRESS_DEADLINE,
     Outcome,
@@ -31,7 +34,7 @@ from freehold.status.outcome import (
 )
 from freehold.status.past import read_past
 from freehold.status.raw import count
-from freehold.status.ray_service_state import RayServiceState
+from freehold.status.ray_service_state import DEPLOYING, RayServiceState
 
 # Changes that the user is told of before they are made.
 _COSTLY = ("NewReplicas", "NewCluster")
@@ -83,7 +86,7 @@ def with_decision(outcome: Outcome, decision: Decision, seen: Seen) -> Outcome:
     return replace(
         outcome,
         current_revision=current.name if current else "",
-        rollout=_rollout(seen, current, revision),
+        rollout=_rollout(seen, current, revision, model),
     )
 
 
@@ -98,22 +101,35 @@ def _gone_back(outcome: Outcome, stands: Revision, failed: Revision) -> Outcome:
     )
 
 
-def _rollout(seen: Seen, current: Revision | None, wanted: Revision) -> Rollout | None:
+def _rollout(
+    seen: Seen, current: Revision | None, wanted: Revision, model: ModelDeployment | None
+) -> Rollout | None:
     """Return what it means to come from the revision that serves to the one that is wanted."""
     if current is None or current.name == wanted.name:
         return None
     found = change(wanted.ray_service, current.ray_service, exact=True)
-    return Rollout(found.kind, found.reasons, started=seen.asked.get(wanted.name))
+    return Rollout(found.kind, _told(found, model), started=seen.asked.get(wanted.name))
 
 
-def held_back(seen: Seen, desired: list[Object]) -> Rollout | None:
+def _told(found: Change, model: ModelDeployment | None) -> tuple[str, ...]:
+    """Return what changes, and before it how replicas are replaced, where they are."""
+    if model is None or found.kind != "NewReplicas" or not replica_bounds(model.spec)[1]:
+        return found.reasons
+    room = surge(model.spec)
+    if not room:
+        return ("Each replica ends before its successor starts", *found.reasons)
+    start = agreeing(room, "starts beside its predecessor", "start beside their predecessors")
+    return (f"Up to {counted(room, 'replica')} at a time {start}", *found.reasons)
+
+
+def held_back(seen: Seen, desired: list[Object], model: ModelDeployment) -> Rollout | None:
     """Return what is not applied while the model is paused."""
     service = _ray_service(desired)
     live = seen.children.get(("RayService", service["metadata"]["name"]))
     found = change(service, live) if live is not None else None
     if found is None or found.kind == "Nothing":
         return None
-    return Rollout(found.kind, found.reasons)
+    return Rollout(found.kind, _told(found, model))
 
 
 def with_done(outcome: Outcome, done: CarriedOut) -> Outcome:
@@ -157,6 +173,21 @@ def _takes_over(seen: Seen, outcome: Outcome) -> bool:
     if outcome.rolled_back is not None:
         return service is None or service.active is None
     return rollout is not None and rollout.kind == "NewCluster"
+
+
+def manner_of(seen: Seen, outcome: Outcome, model: ModelDeployment) -> Manner:
+    """Return how what runs is replaced, and whether it is just now.
+
+    There is room for further replicas only while they are needed: Ray asks for one more than that
+    where a pod is lost.
+    """
+    rollout, active = model.spec.rollout, seen.ray_service.active if seen.ray_service else None
+    begins = outcome.rollout is not None and outcome.rollout.kind == "NewReplicas"
+    goes_on = active is not None and any(it.status == DEPLOYING for it in active.applications)
+    return Manner(
+        recreate=rollout is not None and rollout.type == "Recreate",
+        surge=surge(model.spec) if begins or goes_on else 0,
+    )
 
 
 def desired_objects(

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from freehold.api import conditions as api
-from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import OPERATOR
 from freehold.controller.cache import Cache
-from freehold.controller.carry_out import CarriedOut, Writer
+from freehold.controller.carry_out import Writer
 from freehold.controller.decide import Decider, Decision
 from freehold.controller.deletion import GUARDED, Deletions
 from freehold.controller.engines import Observer
@@ -29,6 +28,7 @@ from freehold.controller.learned import (
     is_news,
     is_serving,
     leading_endpoint,
+    manner_of,
     standing_service,
     with_decision,
     with_done,
@@ -36,7 +36,6 @@ from freehold.controller.learned import (
 from freehold.controller.queue import Key
 from freehold.controller.recovery import Recovery
 from freehold.controller.report import Reporter
-from freehold.kube.client import Object
 from freehold.kube.errors import KindMissing, KubeError, NotLeading, Transient
 from freehold.kube.resources import RAY_SERVICES, Resource
 from freehold.plan.failure import Failure
@@ -154,14 +153,16 @@ class Reconciler:
         first = first_replicas(seen, outcome, decision.revision, self.reporter.known(seen))
         desired = desired_objects(seen, decision.revision, decision.model, first, self.peers)
         if outcome.paused:
-            outcome = replace(outcome, rollout=held_back(seen, desired) or outcome.rollout)
+            held = held_back(seen, desired, decision.model)
+            outcome = replace(outcome, rollout=held or outcome.rollout)
             return await self._observed(seen, outcome, decision.revision)
         if is_news(seen, outcome, self.reporter.known(seen)):
             await self._report(seen, outcome)
         made = await self.writer.decide(seen, decision, self.now())
         if made is not None:
             self.checked.add(made)
-        done = await self._carry_out(seen, desired, decision.model)
+        manner, kuberay = manner_of(seen, outcome, decision.model), RAY_SERVICES in self.kinds()
+        done = await self.writer.carry_out(seen, desired, manner, kuberay=kuberay)
         if done.begun:
             return None
         seen = gather(self.cache, seen.key, self.checked) or seen  # with what was just written
@@ -203,17 +204,6 @@ class Reconciler:
         failure = Failure(outcome.generation, deadline, sentence(cause), former)
         await self.writer.give_up(seen, revision, failure)
         return True
-
-    async def _carry_out(
-        self, seen: Seen, desired: list[Object], model: ModelDeployment
-    ) -> CarriedOut:
-        rollout = model.spec.rollout
-        return await self.writer.carry_out(
-            seen,
-            desired,
-            recreate=rollout is not None and rollout.type == "Recreate",
-            kuberay=RAY_SERVICES in self.kinds(),
-        )
 
     async def _observed(self, seen: Seen, outcome: Outcome, revision: Revision | None) -> Outcome:
         """Add what the model's own cluster tells, and ask it for a token where that is due."""

@@ -90,7 +90,11 @@ def owned_differs(desired: Mapping[str, Any], live: Mapping[str, Any]) -> list[s
 
 
 def ray_cluster_bounds_patch(
-    groups: Sequence[Mapping[str, Any]], live: Mapping[str, Any]
+    groups: Sequence[Mapping[str, Any]],
+    live: Mapping[str, Any],
+    *,
+    surge: int = 0,
+    standing: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]] | None:
     """Return the JSON patch that brings replica bounds to a live RayCluster; None for no change.
 
@@ -102,8 +106,20 @@ def ray_cluster_bounds_patch(
     Args:
         groups: ``workerGroupSpecs`` as they should be.
         live: The RayCluster as it was read.
+        surge: Replicas that may stand beside all others while they are replaced.
+        standing: Replicas whose pods stand, by group. The most is never less: Ray's autoscaler
+            takes away at once what is beyond, at work or not
+            (``ray/autoscaler/v2/scheduler.py: _enforce_max_workers_per_type`` in Ray 2.60), while
+            Serve lets a replica end its answers first.
     """
-    bounds = {group["groupName"]: group for group in groups}
+    there = standing or {}
+    bounds = {
+        name: {
+            "minReplicas": group["minReplicas"],
+            "maxReplicas": max(group["maxReplicas"] + surge, there.get(name, 0)),
+        }
+        for name, group in ((it["groupName"], it) for it in groups)
+    }
     patch: list[dict[str, Any]] = []
     for i, group in enumerate(live["spec"].get("workerGroupSpecs") or ()):
         wanted = bounds.get(group["groupName"])

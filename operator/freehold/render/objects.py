@@ -15,6 +15,7 @@ from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.network_policies import network_policies
 from freehold.render.numbers import canonical_model, numbers_of, with_numbers
 from freehold.render.ray_service import ray_service
+from freehold.render.scaling import surge_percent
 from freehold.render.serve_config import (
     serve_application,
     serve_config,
@@ -29,7 +30,7 @@ def model_serve_config(
     model: ModelDeployment, plan: Plan, pin: SourcePin = UNPINNED
 ) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = serve_application(model, plan, pin=pin)
+    application = serve_application(model, plan, pin=pin, surge=surge_percent(model.spec))
     return serve_config([application] if application else [])
 
 

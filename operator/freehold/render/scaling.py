@@ -14,6 +14,8 @@ from freehold.api.modeldeployment import ModelDeploymentSpec
 from freehold.api.scalars import duration_seconds
 
 DEFAULT_QUEUE_DEPTH = 2
+# Of a hundred replicas, those that start beside the ones that they replace: a Deployment's default.
+_SURGE_PERCENT = 25
 # Of every model, whatever its bounds: replicas start anew when a policy comes or goes.
 _POLICY = "freehold.serving.scaling:FollowQueue"
 
@@ -44,6 +46,24 @@ def replica_bounds(spec: ModelDeploymentSpec) -> tuple[int, int]:
         return spec.autoscaling.min_replicas, spec.autoscaling.max_replicas
     count = 1 if spec.replicas is None else spec.replicas
     return count, count
+
+
+def surge_percent(spec: ModelDeploymentSpec) -> int:
+    """Return how many of a hundred replicas start beside those that they replace.
+
+    BlueGreen serves from the old until the new answers; Recreate frees the hardware first.
+    """
+    rollout = spec.rollout
+    return 0 if rollout is not None and rollout.type == "Recreate" else _SURGE_PERCENT
+
+
+def surge(spec: ModelDeploymentSpec) -> int:
+    """Return the replicas that stand beside all others at the most while they are replaced.
+
+    The share of the most that there may be, rounded up as Serve does
+    (``serve/_private/deployment_state.py: _surge_replicas_to_start`` in Ray 2.60).
+    """
+    return -(-replica_bounds(spec)[1] * surge_percent(spec) // 100)
 
 
 def queue_depth(spec: ModelDeploymentSpec) -> int:

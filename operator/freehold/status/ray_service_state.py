@@ -12,6 +12,7 @@ from typing import Any
 from freehold.status.raw import ConditionState, conditions, count, find, is_true, mapping, text
 
 RUNNING = "RUNNING"
+DEPLOYING = "DEPLOYING"
 DEPLOY_FAILED = "DEPLOY_FAILED"
 UNHEALTHY = "UNHEALTHY"
 

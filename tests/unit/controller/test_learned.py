@@ -1,19 +1,24 @@
-"""The endpoint follows what serves: workers are led to where they outlive their head."""
+"""The endpoint follows what serves, and a cluster has room for more while that is needed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.render.rendered import ARCHIVE, NAMESPACE, planned
+from tests.unit.status.situations import SERVES
 
+from freehold.api.modeldeployment import ModelDeployment
+from freehold.controller.carry_out import Manner
 from freehold.controller.gather import Seen
-from freehold.controller.learned import desired_objects
+from freehold.controller.learned import desired_objects, manner_of
 from freehold.controller.queue import Key
 from freehold.plan.rollout import spec_parts
 from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.network_policies import Peers
 from freehold.render.revision import Frozen, Revision, frozen_of
+from freehold.status.outcome import Rollout
 from freehold.status.plan_status import plan_status
 from freehold.status.ray_service_state import read_ray_service
 
@@ -46,6 +51,36 @@ def desired(serving: GcsFaultTolerance | None, wanted: GcsFaultTolerance | None)
     key = Key(NAMESPACE, "llama")
     seen = Seen(key, model, 1, (), {}, {}, (live,), service, (), ())
     return desired_objects(seen, revision(wanted), MODEL, None, Peers())
+
+
+def seen_with(application: str) -> Seen:
+    """Return a model whose cluster says a word of its application."""
+    told = {"applicationStatuses": {"llama": {"status": application}}}
+    status = {"activeServiceStatus": {"rayClusterName": "llama-abcde", **told}}
+    service = read_ray_service({"metadata": {"name": "llama"}, "spec": {}, "status": status})
+    return Seen(Key(NAMESPACE, "llama"), {}, 1, (), {}, {}, (), service, (), ())
+
+
+RECREATED, _ = planned(rollout={"type": "Recreate"})
+
+
+@pytest.mark.parametrize(
+    ("model", "rollout", "application", "expected"),
+    [
+        pytest.param(MODEL, None, "RUNNING", Manner(), id="nothing is replaced"),
+        pytest.param(MODEL, "InPlace", "RUNNING", Manner(), id="what replicas live through"),
+        pytest.param(MODEL, "NewReplicas", "RUNNING", Manner(surge=1), id="a rollout begins"),
+        pytest.param(MODEL, None, "DEPLOYING", Manner(surge=1), id="and is taken back"),
+        pytest.param(
+            RECREATED, "NewReplicas", "DEPLOYING", Manner(recreate=True), id="hardware goes first"
+        ),
+    ],
+)
+def test_there_is_room_for_one_more_while_replicas_are_replaced(
+    model: ModelDeployment, rollout: str | None, application: str, expected: Manner
+) -> None:
+    outcome = replace(SERVES, rollout=Rollout(rollout) if rollout else None)
+    assert manner_of(seen_with(application), outcome, model) == expected
 
 
 def leads_to_workers(objects: list[Object]) -> bool:

@@ -17,6 +17,7 @@ from freehold.compose import plan_model
 from freehold.plan.plan import Plan
 from freehold.render.objects import model_objects
 from freehold.render.request_path import RequestPath
+from freehold.render.scaling import surge_percent
 from freehold.render.serve_config import serve_application, serve_config
 
 ROOT = Path(__file__).parents[3]
@@ -104,9 +105,9 @@ def two_nodes() -> Planned:
 
 
 def config_of(item: Planned, path: RequestPath = "direct") -> dict[str, Any]:
-    """Return the Serve config of one model."""
+    """Return the Serve config of one model on a cluster."""
     model, plan = item
-    application = serve_application(model, plan, path=path)
+    application = serve_application(model, plan, path=path, surge=surge_percent(model.spec))
     return serve_config([application] if application else [])
 
 

@@ -94,7 +94,7 @@ IN_PLACE: dict[str, tuple[Edit, str]] = {
         deploying(max_ongoing_requests=7),
         f"{SERVER}.max_ongoing_requests: ",
     ),
-    "a surge": (deploying(max_surge_percent=100), f"{SERVER}.max_surge_percent: nothing becomes"),
+    "a surge": (deploying(max_surge_percent=100), f"{SERVER}.max_surge_percent: 25 becomes 100"),
     "no application": (
         without_application,
         "spec.serveConfigV2.applications[llama] is taken away",
@@ -420,6 +420,23 @@ BOUNDS = [
         id="no bounds yet",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("surge", "standing", "most"),
+    [
+        pytest.param(1, {}, 4, id="room for one that takes another's place"),
+        pytest.param(0, {"a": 5, "b": 9}, 5, id="what stands is not taken away at work"),
+        pytest.param(0, {"a": 2}, 3, id="as asked for"),
+        pytest.param(1, {"a": 4}, 4, id="the one more stands already"),
+    ],
+)
+def test_a_group_has_room_for_what_is_replaced_and_what_ends_its_answers(
+    surge: int, standing: dict[str, int], most: int
+) -> None:
+    live = live_cluster(a_group("a", 1, 0))
+    patch = ray_cluster_bounds_patch([a_group("a", 1, 3)], live, surge=surge, standing=standing)
+    assert patch is not None and patch[-1]["value"] == most
 
 
 @pytest.mark.parametrize(("groups", "live", "expected"), BOUNDS)

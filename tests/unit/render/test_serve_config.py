@@ -25,7 +25,7 @@ from freehold.render.request_path import (
     STOCK_ENVIRONMENT,
     queue_limit,
 )
-from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config
+from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config, surge
 from freehold.render.serve_config import serve_application, server_deployment_name
 
 # the one argument that is rendered without being decided
@@ -114,6 +114,33 @@ def test_only_the_stock_path_switches_direct_streaming_off_for_itself() -> None:
     (name,) = STOCK_ENVIRONMENT
     assert (DIRECT_ENVIRONMENT[name], STOCK_ENVIRONMENT[name]) == ("1", "0")
     assert direct["args"] == stock["args"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "percent"), [(None, 25), ({"type": "BlueGreen"}, 25), ({"type": "Recreate"}, 0)]
+)
+def test_replicas_start_beside_those_that_they_replace_unless_the_hardware_goes_first(
+    rollout: dict[str, str] | None, percent: int
+) -> None:
+    spec = {"rollout": rollout} if rollout else {}
+    (application,) = config_of(planned(**spec))["applications"]
+    engine, front = application["deployments"]
+    assert (engine["max_surge_percent"], front["max_surge_percent"]) == (percent, 100)
+
+
+def test_a_machine_that_need_not_have_room_for_one_more_is_told_nothing_of_it() -> None:
+    application = serve_application(*planned())
+    assert application is not None and "max_surge_percent" not in str(application)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0, 0), (1, 1), (4, 1), (5, 2), (8, 2)])
+def test_a_share_of_the_most_replicas_stands_beside_them_rounded_up(
+    most: int, expected: int
+) -> None:
+    model, _ = planned(replicas=most)
+    assert surge(model.spec) == expected
+    model, _ = planned(replicas=most, rollout={"type": "Recreate"})
+    assert surge(model.spec) == 0
 
 
 def test_a_long_queue_is_allowed_for_large_batches() -> None:
