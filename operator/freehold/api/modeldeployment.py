@@ -203,8 +203,8 @@ class Rollout(ApiModel):
 
     type: Literal["BlueGreen", "Recreate"] = Field(
         default="BlueGreen",
-        description="BlueGreen serves from the old until the new answers; Recreate frees the "
-        "hardware first.",
+        description="BlueGreen serves from the old until the new answers, which takes hardware for "
+        "both; Recreate frees the hardware first.",
     )
     progress_deadline: Duration | None = Field(
         default=None,
