@@ -47,7 +47,7 @@ def test_weights_of_an_unknown_architecture(
 def test_two_rollouts_in_a_row(served: Model, keep: Keep) -> None:
     with under_load("A second rollout begins while the first one starts", served) as story:
         served.edit(engine={"args": {"seed": 1}})
-        served.until("a second cluster starts", lambda: len(served.pods("head")) == 2)
+        served.until("a successor starts", lambda: len(served.pods("worker")) == 2)
         served.edit(engine={"args": {"seed": 2}})
         served.until("the last one serves", lambda: _serves_the_last(served), 2 * ENGINE_SECONDS)
     keep(story)
