@@ -448,8 +448,8 @@ UPDATING_IN_PLACE = _good(
 REPLACING_REPLICAS = _good(
     "ReplacingReplicas",
     (RECONCILING,),
-    "A change is applied for which Serve replaces the replicas inside the cluster: by successors that "
-    "start beside them, or with rollout Recreate after they have ended.",
+    "A change is applied for which Serve replaces the replicas inside the cluster: by successors "
+    "that start beside them, or with rollout Recreate after they have ended.",
 )
 BUILDING_NEW_CLUSTER = _good(
     "BuildingNewCluster",

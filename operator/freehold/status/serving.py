@@ -90,7 +90,13 @@ def trouble_of_rollout(outcome: Outcome) -> Finding | None:
         return _failure(outcome, service.pending) or trouble_of(
             outcome.pods_of(service.pending.name)
         )
-    return _failure(outcome, service.active) if outcome.rollout is not None else None
+    if outcome.rollout is None:
+        return None
+    found = _failure(outcome, service.active)
+    if found is None and outcome.rollout.kind == "NewReplicas":
+        # a successor's pod stands in the same cluster
+        found = trouble_of(outcome.pods_of(service.active.name))
+    return found
 
 
 def still_to_come(outcome: Outcome) -> str:

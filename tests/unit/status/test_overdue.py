@@ -13,8 +13,10 @@ from tests.unit.status.situations import (
     GIVEN_UP,
     LATER,
     NOW,
+    PODS,
     ROLLED,
     SERVED,
+    SERVES,
     application,
     beside,
     cluster,
@@ -46,6 +48,10 @@ SAID_RUNNING, SAID_FAILED = (
 )
 DOWN = replace(BROKEN, engines=Engines(1), submission=SAID_FAILED)
 KEYS = Finding(api.API_KEYS_MISSING, "no Secret chat-keys")
+REPLACING = replace(
+    SERVES, ray_service=service(cluster("chat-old", application("DEPLOYING", "", "UPDATING")))
+)
+WAITS = pod("chat-old-h100-worker-9", running=False, unschedulable="0/3")
 HANGS = beside(application("DEPLOYING", "", "UPDATING"))
 
 
@@ -68,6 +74,11 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="Serve gave up beside what serves",
         ),
         pytest.param(BROKEN, "ValueError: no such argument.", id="Serve gave up in place"),
+        pytest.param(
+            rolling("NewReplicas", replace(REPLACING, pods=(*PODS, WAITS))),
+            "No node takes 1 pod (chat-old-h100-worker-9); the scheduler says: 0/3.",
+            id="no node for a successor in the same cluster",
+        ),
         pytest.param(
             replace(beside(), lacks=KEYS),
             "no Secret chat-keys",
