@@ -100,6 +100,13 @@ class Model:
         found = self.kuberay.ray.model(self.namespace, self.name)["clusters"][self.active]
         return {replica for replicas in found.values() for replica in replicas}
 
+    def live_bounds(self, ray_cluster: str) -> tuple[int, int]:
+        """Return the least and the most replicas of one of its RayClusters."""
+        found = self.cluster.get("raycluster", ray_cluster, self.namespace)
+        assert found is not None
+        (group,) = found["spec"]["workerGroupSpecs"]
+        return group["minReplicas"], group["maxReplicas"]
+
     def all(self, kind: str) -> list[Object]:
         """Return its objects of a kind, by the label that the operator gives them."""
         return self.cluster.list(kind, self.namespace, f"freehold.dev/model={self.name}")

@@ -353,7 +353,7 @@ def test_bounds_and_suspension_are_those_of_what_serves(model: Model, serving: s
     runs_as_before(model, old, serving)
     model.kubectl("scale", "fmd", NAME, "--replicas=2")
     until("two in Serve", lambda: bounds(model) == (2, 2))
-    until("two live", lambda: live_bounds(model, old) == (2, 2))
+    until("two live", lambda: model.live_bounds(old) == (2, 2))
     assert until_back(model, serving) == failed
     runs_as_before(model, old, serving)
 
@@ -369,13 +369,6 @@ def test_bounds_and_suspension_are_those_of_what_serves(model: Model, serving: s
 def bounds(model: Model) -> tuple[int, int]:
     block = model.application["deployments"][0]["autoscaling_config"]
     return block["min_replicas"], block["max_replicas"]
-
-
-def live_bounds(model: Model, ray_cluster: str) -> tuple[int, int]:
-    found = model.cluster.get("raycluster", ray_cluster, model.namespace)
-    assert found is not None
-    (group,) = found["spec"]["workerGroupSpecs"]
-    return group["minReplicas"], group["maxReplicas"]
 
 
 def test_another_operator_knows_of_it(model: Model, operator: Operator, serving: str) -> None:

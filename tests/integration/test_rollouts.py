@@ -19,7 +19,7 @@ from tests.integration.one_model import Model, Object
 from tests.integration.operator import Operator, condition, example, start_operator, until
 from tests.integration.recording import Recording, recording
 
-NAME = "llama-guard-3-8b"
+NAME, ROLE = "llama-guard-3-8b", "ray.io/node-type"
 L4 = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.count": "1"}
 A10G = {**L4, "nvidia.com/gpu.product": "NVIDIA-A10G"}
 NODES = [
@@ -109,8 +109,7 @@ def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> 
     model.apply(example(NAME, replicas=None, autoscaling=scaling))
     first = model.until_settled()
     model.kuberay.ray.steer(model.namespace, NAME, target=3)
-    patch = [{"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 3}]
-    model.kubectl("patch", "raycluster", model.active, "--type=json", f"-p={json.dumps(patch)}")
+    as_the_autoscaler(model, replicas=3)
     model.until("three are wanted", lambda it: it["desiredReplicas"] == 3)
     engines = model.engines
 
@@ -132,6 +131,35 @@ def test_what_load_has_scaled_up_is_as_many_after_every_change(model: Model) -> 
     assert {condition(it, "Ready")["status"] for it in models.states} == {"True"}
 
 
+def test_a_lower_most_waits_for_the_pods_that_stand(model: Model) -> None:
+    """Ray's autoscaler takes away at once what is beyond it; Serve lets a replica end its work."""
+    scaling: dict[str, Any] = {"minReplicas": 1, "maxReplicas": 3}
+    model.apply(example(NAME, replicas=None, autoscaling=scaling))
+    model.until_settled()
+    model.kuberay.ray.steer(model.namespace, NAME, target=3)
+    as_the_autoscaler(model, replicas=3)
+    until("three pods stand beside the head", lambda: len(model.pods(model.active)) == 1 + 3)
+
+    model.edit(autoscaling={"maxReplicas": 1})
+    model.kuberay.ray.steer(model.namespace, NAME, target=1)
+    until("one at the most in Serve", lambda: _block(model)["max_replicas"] == 1)
+    model.until_settled()
+    assert model.live_bounds(model.active) == (1, 3)
+
+    workers = [it for it in model.pods(model.active) if it["metadata"]["labels"][ROLE] == "worker"]
+    gone = [it["metadata"]["name"] for it in workers[1:]]
+    as_the_autoscaler(model, replicas=1, scaleStrategy={"workersToDelete": gone})
+    until("one at the most in the cluster", lambda: model.live_bounds(model.active) == (1, 1))
+    assert len(model.pods(model.active)) == 1 + 1
+
+
+def as_the_autoscaler(model: Model, **fields: Any) -> None:
+    """Write what Ray's autoscaler writes into the worker group of the cluster that serves."""
+    group = "/spec/workerGroupSpecs/0"
+    patch = [{"op": "add", "path": f"{group}/{name}", "value": it} for name, it in fields.items()]
+    model.kubectl("patch", "raycluster", model.active, "--type=json", f"-p={json.dumps(patch)}")
+
+
 def server(model: Model) -> list[str]:
     """Return the engines of the cluster that serves."""
     found = model.kuberay.ray.model(model.namespace, NAME)["clusters"][model.active]
@@ -146,8 +174,12 @@ def test_an_engine_argument_replaces_the_replicas_inside_the_cluster(
     model: Model, serving: str, models_recorded: Recording
 ) -> None:
     clusters, engines, pods = model.ray_clusters, model.engines, uids(model.pods(model.active))
-    with recording(model.cluster, model.namespace) as services:
+    with (
+        recording(model.cluster, model.namespace) as services,
+        recording(model.cluster, model.namespace, "rayclusters") as live,
+    ):
         caught_up(services, lambda: model.service)
+        caught_up(live, lambda: ray_cluster(model, model.active))
         caught_up(models_recorded, lambda: model.now)
         model.edit(engine={"name": "vllm", "args": {"enforce_eager": True}})
         after = model.until_settled(serving)
@@ -158,6 +190,9 @@ def test_an_engine_argument_replaces_the_replicas_inside_the_cluster(
     assert told["message"].startswith(beside)
     assert "engine_kwargs.enforce_eager: nothing becomes true" in told["message"]
     assert told["before"] < first_changed(services)
+    room = {it["spec"]["workerGroupSpecs"][0]["maxReplicas"] for it in live.states}
+    assert room == {1, 2}, "room for a successor, and only meanwhile"
+    until("there is none for another", lambda: model.live_bounds(model.active) == (1, 1))
     assert model.ray_clusters == clusters and uids(model.pods(model.active)) == pods
     assert model.engines.isdisjoint(engines)
     assert model.revisions == {serving: 1, after: 2}
