@@ -252,7 +252,8 @@ def test_an_argument_that_serve_cannot_take_is_taken_back_and_restarts_nothing(
     words = "ValueError: no such argument"
     model.kuberay.ray.steer(model.namespace, NAME, refuses="enforce_eager", message=words)
     with load(model) as requests:
-        model.edit(rollout=SOON, engine=EAGER)
+        # time enough for Serve's word to be heard
+        model.edit(rollout={"progressDeadline": "10s"}, engine=EAGER)
         failed = until_back(model, serving)
         until("Serve has the former", lambda: "enforce_eager" not in json.dumps(declared(model)))
     assert requests.lost == [] and requests.answered > 0
