@@ -92,6 +92,7 @@ def test_a_worker_pod_that_is_deleted_comes_again(awake: Model) -> None:
 def test_under_load_a_worker_pod_comes_with_each_replica(awake: Model) -> None:
     with load(awake, MANY) as asked:
         awake.until("the load is told", lambda: awake.status["scaling"].get("queued"))
+        awake.until("a second one is wanted", lambda: awake.status["desiredReplicas"] == 2)
         awake.until("a second worker pod is there", lambda: len(awake.pods("worker")) == 2)
     # on two cores an engine starts in minutes beside one that always has work
     with load(awake, 2, tokens=4, pause=3) as few:
