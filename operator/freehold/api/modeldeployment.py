@@ -398,6 +398,11 @@ class ModelDeploymentSpec(ApiModel):
     engine: Engine | None = Field(default=None, description="The inference engine.")
     templates: Templates | None = Field(default=None, description="Pod template overlays.")
 
+    @property
+    def recreates(self) -> bool:
+        """Return whether the hardware is freed before what is new takes it."""
+        return self.rollout is not None and self.rollout.type == "Recreate"
+
 
 class ObjectMeta(ApiModel):
     """The part of Kubernetes' metadata that Freehold reads; the rest is let through."""

@@ -109,7 +109,7 @@ def _config_of_all(planned: list[Planned]) -> dict[str, Any]:
             item.model,
             _plan(item),
             route_prefix=f"/{item.model.name}" if several else "/",
-            surge=surge_percent(item.model.spec),
+            surge_percent=surge_percent(item.model.spec),
         )
         for item in planned
     ]

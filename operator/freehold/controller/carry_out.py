@@ -6,6 +6,7 @@ pass completes; the other way round it would decide a second time.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -342,9 +343,8 @@ def _standing(seen: Seen, cluster: Object) -> dict[str, int]:
     """Return the replicas of a cluster whose pods stand, by worker group."""
     name = cluster["metadata"]["name"]
     pods = Counter(it.group for it in seen.pods if it.cluster == name and not it.deleting)
-    groups = cluster["spec"].get("workerGroupSpecs") or ()
-    hosts = {it["groupName"]: it.get("numOfHosts") or 1 for it in groups}
-    return {group: -(-pods[group] // number) for group, number in hosts.items()}
+    groups = next(it.groups for it in seen.ray_clusters if it.name == name)
+    return {group.name: math.ceil(pods[group.name] / group.hosts) for group in groups}
 
 
 def _path(annotation: str) -> str:

@@ -181,13 +181,11 @@ def manner_of(seen: Seen, outcome: Outcome, model: ModelDeployment) -> Manner:
     There is room for further replicas only while they are needed: Ray asks for one more than that
     where a pod is lost.
     """
-    rollout, active = model.spec.rollout, seen.ray_service.active if seen.ray_service else None
+    active = seen.ray_service.active if seen.ray_service else None
     begins = outcome.rollout is not None and outcome.rollout.kind == "NewReplicas"
     goes_on = active is not None and any(it.status == DEPLOYING for it in active.applications)
-    return Manner(
-        recreate=rollout is not None and rollout.type == "Recreate",
-        surge=surge(model.spec) if begins or goes_on else 0,
-    )
+    room = surge(model.spec) if begins or goes_on else 0
+    return Manner(recreate=model.spec.recreates, surge=room)
 
 
 def desired_objects(

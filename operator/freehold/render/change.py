@@ -22,9 +22,8 @@ _COSTS: tuple[Kind, ...] = ("Nothing", "InPlace", "NewReplicas", "NewCluster")
 
 _CLUSTER = ("spec", "rayClusterConfig")
 _SERVE = ("spec", "serveConfigV2")
-_BOUNDS = ("minReplicas", "maxReplicas")
 # Not in KubeRay's hash, of a worker group and of a pod template.
-_UNHASHED_OF_GROUP = frozenset({("replicas",), *((name,) for name in _BOUNDS)})
+_UNHASHED_OF_GROUP = frozenset({("replicas",), ("minReplicas",), ("maxReplicas",)})
 _WORKERS_TO_DELETE = ("scaleStrategy", "workersToDelete")
 _UNHASHED_OF_TEMPLATE = frozenset({"tolerations", "schedulingGates"})
 # Fields of a deployment whose change leaves its replicas running (Ray 2.60,
@@ -112,27 +111,23 @@ def ray_cluster_bounds_patch(
             (``ray/autoscaler/v2/scheduler.py: _enforce_max_workers_per_type`` in Ray 2.60), while
             Serve lets a replica end its answers first.
     """
-    there = standing or {}
-    bounds = {
-        name: {
-            "minReplicas": group["minReplicas"],
-            "maxReplicas": max(group["maxReplicas"] + surge, there.get(name, 0)),
-        }
-        for name, group in ((it["groupName"], it) for it in groups)
-    }
+    by_name, there = {group["groupName"]: group for group in groups}, standing or {}
     patch: list[dict[str, Any]] = []
     for i, group in enumerate(live["spec"].get("workerGroupSpecs") or ()):
-        wanted = bounds.get(group["groupName"])
-        if wanted is None:
+        name = group["groupName"]
+        meant = by_name.get(name)
+        if meant is None:
             continue
+        most = max(meant["maxReplicas"] + surge, there.get(name, 0))
+        wanted = {"minReplicas": meant["minReplicas"], "maxReplicas": most}
         path = f"/spec/workerGroupSpecs/{i}"
         changed = [
-            {"op": "add", "path": f"{path}/{name}", "value": wanted[name]}
-            for name in _BOUNDS
-            if group.get(name) != wanted[name]
+            {"op": "add", "path": f"{path}/{bound}", "value": value}
+            for bound, value in wanted.items()
+            if group.get(bound) != value
         ]
         if changed:
-            test = {"op": "test", "path": f"{path}/groupName", "value": group["groupName"]}
+            test = {"op": "test", "path": f"{path}/groupName", "value": name}
             patch += [test, *changed]
     return patch or None
 

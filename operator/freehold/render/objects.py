@@ -30,7 +30,7 @@ def model_serve_config(
     model: ModelDeployment, plan: Plan, pin: SourcePin = UNPINNED
 ) -> dict[str, Any]:
     """Return the Serve config of a cluster that serves this model alone."""
-    application = serve_application(model, plan, pin=pin, surge=surge_percent(model.spec))
+    application = serve_application(model, plan, pin=pin, surge_percent=surge_percent(model.spec))
     return serve_config([application] if application else [])
 
 

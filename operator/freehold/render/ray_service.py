@@ -105,8 +105,7 @@ def _upgrade(model: ModelDeployment) -> str:
     KubeRay knows no way that frees the hardware first. With None it leaves the old cluster as it
     is and builds none, so that whoever recreates can delete the old one and have the only new one.
     """
-    rollout = model.spec.rollout
-    return "None" if rollout is not None and rollout.type == "Recreate" else "NewCluster"
+    return "None" if model.spec.recreates else "NewCluster"
 
 
 def _cluster(token_secret: str, tolerance: GcsFaultTolerance | None) -> dict[str, Any]:

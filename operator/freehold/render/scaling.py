@@ -53,8 +53,7 @@ def surge_percent(spec: ModelDeploymentSpec) -> int:
 
     BlueGreen serves from the old until the new answers; Recreate frees the hardware first.
     """
-    rollout = spec.rollout
-    return 0 if rollout is not None and rollout.type == "Recreate" else _SURGE_PERCENT
+    return 0 if spec.recreates else _SURGE_PERCENT
 
 
 def surge(spec: ModelDeploymentSpec) -> int:

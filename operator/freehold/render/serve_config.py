@@ -51,7 +51,7 @@ def serve_application(
     code: str | None = None,
     pace: Pace | None = None,
     pin: SourcePin = UNPINNED,
-    surge: int | None = None,
+    surge_percent: int | None = None,
 ) -> dict[str, Any] | None:
     """Return the Serve application of one model, or None for a model with no replicas.
 
@@ -63,8 +63,8 @@ def serve_application(
         code: URI of the archive with our server class, where engines do not find it installed.
         pace: How fast replicas follow the load.
         pin: What the model's source is held to.
-        surge: Of a hundred replicas, those that start beside the ones that they replace. None for
-            a machine that need not have room for one more: there a replica stops first.
+        surge_percent: Of a hundred replicas, those that start beside the ones that they replace.
+            None for a machine that need not have room for one more: there a replica stops first.
     """
     if replica_bounds(model.spec)[1] == 0:
         return None
@@ -75,9 +75,11 @@ def serve_application(
         "args": {"llm_configs": [_llm_config(model, plan, pin)]},
         "deployments": [_server(model, plan, path, pace or Pace()), front_deployment(path)],
     }
-    if surge is not None:
+    if surge_percent is not None:
         # what stands in front takes no cores: its successor always starts beside it
-        for deployment, percent in zip(application["deployments"], (surge, 100), strict=True):
+        for deployment, percent in zip(
+            application["deployments"], (surge_percent, 100), strict=True
+        ):
             deployment["max_surge_percent"] = percent
     runtime_env: dict[str, Any] = {}
     if path == "stock":

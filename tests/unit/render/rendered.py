@@ -107,7 +107,7 @@ def two_nodes() -> Planned:
 def config_of(item: Planned, path: RequestPath = "direct") -> dict[str, Any]:
     """Return the Serve config of one model on a cluster."""
     model, plan = item
-    application = serve_application(model, plan, path=path, surge=surge_percent(model.spec))
+    application = serve_application(model, plan, path=path, surge_percent=surge_percent(model.spec))
     return serve_config([application] if application else [])
 
 
