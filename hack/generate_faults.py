@@ -19,9 +19,8 @@ from tests.faults.records import Record, Records  # noqa: E402
 
 PAGE = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- written by hack/generate_faults.py -->", "<!-- end of what is written -->"
-# Longer stories go in circles, and are told by their beginning.
-_STEPS = 6
 _UNDER_LOAD = ("fault", "Ready said, in turn", "no answer for", "Ready after", "sent", "lost")
+_BEFORE = ("fault", "Ready said, in turn", "Ready after")
 
 
 def tables(records: Sequence[Record]) -> str:
@@ -33,7 +32,7 @@ def tables(records: Sequence[Record]) -> str:
     lines += ["", "What the clients of lost requests saw:", ""]
     lines += [f"- *{it.fault}*: `{said}`" for it in loaded for said in it.lost_to] or ["- nothing"]
     lines += ["", "## Before a model serves", ""]
-    lines += _table(("fault", "Ready said, in turn"), ([it.fault, _seen(it)] for it in quiet))
+    lines += _table(_BEFORE, (_quiet_row(it) for it in quiet))
     lines += ["", "## What was told", ""]
     lines += [f"- *{it.fault}*: {_one_line(it.told)}" for it in records if it.told]
     return "\n".join([*lines, ""])
@@ -50,19 +49,13 @@ def _conditions(records: Sequence[Record]) -> str:
 
 def _loaded_row(record: Record) -> list[str]:
     ready = "stayed True" if record.ready_after is None else f"{record.ready_after:.0f} s"
-    return [
-        record.fault,
-        _seen(record),
-        f"{record.silence:.1f} s",
-        ready,
-        str(record.sent),
-        str(record.lost),
-    ]
+    counts = [str(record.sent), str(record.lost)]
+    return [record.fault, ", ".join(record.seen), f"{record.silence:.1f} s", ready, *counts]
 
 
-def _seen(record: Record) -> str:
-    more = ["…"] if len(record.seen) > _STEPS else []
-    return ", ".join([*record.seen[:_STEPS], *more])
+def _quiet_row(record: Record) -> list[str]:
+    ready = "-" if record.ready_after is None else f"{record.ready_after:.0f} s"
+    return [record.fault, ", ".join(record.seen), ready]
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]]) -> list[str]:

@@ -100,4 +100,3 @@ def test_under_load_a_worker_pod_comes_with_each_replica(awake: Model) -> None:
         awake.until("they answer", _more(few))
     for found in (asked, few):
         assert found.lost == [] and found.answered == found.sent
-    assert asked.sent > MANY

@@ -1,12 +1,12 @@
 """Each fault once: a test whose record of the present product is there is left out.
 
-``--again`` runs those that are asked for all the same.
+A record is written once its test has passed. ``--again`` runs those that have one all the same.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ __all__ = ["installation"]
 # Two engines start one after the other, on cores that they share with one that answers.
 _SECONDS = 1800
 Keep = Callable[[Story], None]
+_PASSED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,11 +39,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [it for it in items if it not in done]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
 @pytest.fixture
-def keep(request: pytest.FixtureRequest) -> Keep:
-    """Write what became of a fault into the records."""
-    product = product_digest()
-    return lambda story: Records.read().keep(request.node.name, story.record(product))
+def keep(request: pytest.FixtureRequest) -> Iterator[Keep]:
+    """Take what became of a fault, which is written into the records if the test passes."""
+    product, kept = product_digest(), list[Story]()
+    yield kept.append
+    for story in kept:
+        if request.node.stash.get(_PASSED, False):
+            Records.read().keep(request.node.name, story.record(product))
 
 
 @pytest.fixture(scope="module")

@@ -140,11 +140,11 @@ def test_an_author_takes_what_is_not_theirs(
     assert "denied" in story.told and "spec.templates.worker" in story.told
 
 
-@pytest.mark.parametrize("phase", ["describing", "starting", "waking"])
+@pytest.mark.parametrize("phase", ["describing", "starting", "waking", "serving", "rolling-out"])
 def test_it_is_deleted(phase: str, place: Callable[[str], Model], keep: Keep) -> None:
     model = place(phase)
     model.kubectl("apply", "--filename=-", stdin=manifest(phase))
-    story = Story(f"The model is deleted while it is {phase}", model)
+    story = Story(f"The model is deleted while it is {phase.replace('-', ' ')}", model)
     with told_in_turn(story):
         _reach(model, phase)
         story.look()
@@ -161,10 +161,17 @@ def _reach(model: Model, phase: str) -> None:
         model.until("a pod reads its source", lambda: _all_pods(model))
         return
     model.until("its head is there", lambda: model.pods("head"))
+    if phase == "starting":
+        return
+    model.wait("Ready", "True", "ScaledToZero", 300)
+    model.edit(autoscaling={"minReplicas": 1})
+    model.until("its worker is there", lambda: model.pods("worker"))
     if phase == "waking":
-        model.wait("Ready", "True", "ScaledToZero", 300)
-        model.edit(autoscaling={"minReplicas": 1})
-        model.until("its worker is there", lambda: model.pods("worker"))
+        return
+    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+    if phase == "rolling-out":
+        model.edit(engine={"args": {"seed": 1}})
+        model.until("a successor starts", lambda: len(model.pods("worker")) == 2)
 
 
 def model_is_gone(model: Model) -> None:

@@ -30,6 +30,16 @@ def test_a_worker_has_too_little_memory(served: Model, keep: Keep) -> None:
     assert "OOMKilled" in message
 
 
+def test_a_worker_has_too_little_disk(served: Model, keep: Keep) -> None:
+    limit = {"requests": {"cpu": "200m"}, "limits": {"ephemeral-storage": "64Ki"}}
+    container = {"name": "ray-worker", "resources": limit}
+    templates = {"worker": {"spec": {"containers": [container]}}}
+    message = _goes_back(
+        served, keep, "Workers are limited to less disk than they write", templates=templates
+    )
+    assert "evicted" in message and "64Ki" in message
+
+
 def test_an_argument_that_the_engine_refuses(served: Model, keep: Keep) -> None:
     args = {"tokenizer": "/nowhere"}
     _goes_back(served, keep, "An engine argument names a missing file", engine={"args": args})

@@ -346,6 +346,14 @@ PODS_CRASHING = _waits(
     "spec.templates and memory limits.",
     Actor.USER,
 )
+PODS_EVICTED = _waits(
+    "PodsEvicted",
+    (PLACED, SCALED),
+    "A node ended a pod for what it took of it, such as disk. KubeRay starts another.",
+    "If it comes again: raise or take out the limit that the message tells of (spec.templates), or "
+    "make room on the node.",
+    Actor.USER,
+)
 PODS_STARTING = _waits(
     "PodsStarting",
     (PLACED,),

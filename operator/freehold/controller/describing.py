@@ -201,7 +201,7 @@ def _require(told: Told, model: ModelDeployment, *, pin_only: bool) -> None:
 def _waiting(pod: Object, model: ModelDeployment) -> Finding | None:
     """Return what keeps a pod from starting; None where nothing is known to."""
     state = read_pod(pod)
-    words = state.unschedulable or "; ".join(str(it) for it in state.troubles)
+    words = state.unschedulable or state.evicted or "; ".join(str(it) for it in state.troubles)
     if not words:
         return None
     message = (

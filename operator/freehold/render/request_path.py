@@ -26,13 +26,25 @@ DIRECT_ENVIRONMENT = {
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "7200",
     "RAY_SERVE_HAPROXY_INGRESS_REQUEST_ROUTER_TIMEOUT_S": "3600",
 }
-# A Ray of somebody else may have either setting; an application can only be sure of this one.
-STOCK_ENVIRONMENT = {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "0"}
+# On the processes of an application alone: Serve's own have none of our code. Where a proxy of
+# Serve's reads the headers, as on the stock path, an application is too late to take any off.
+_OF_AN_APPLICATION: dict[RequestPath, dict[str, str]] = {
+    "direct": {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "freehold.serving.ray_headers:middlewares"
+    },
+    # A Ray of somebody else may have either setting; an application can only be sure of this one.
+    "stock": {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "0"},
+}
 # Figures for scaling once a second instead of every ten: a queue is answered while it is short.
 SCALING_ENVIRONMENT = {
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
 }
+
+
+def application_environment(path: RequestPath) -> dict[str, str]:
+    """Return the environment of an application's own processes."""
+    return dict(_OF_AN_APPLICATION[path])
 
 
 def queue_limit(concurrency: int) -> int:

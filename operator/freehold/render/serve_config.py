@@ -16,9 +16,9 @@ from freehold.api.modeldeployment import ModelDeployment
 from freehold.plan.plan import Plan
 from freehold.render.engine_kwargs import engine_kwargs
 from freehold.render.request_path import (
-    STOCK_ENVIRONMENT,
     RequestPath,
     admission,
+    application_environment,
     front_deployment,
 )
 from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
@@ -81,12 +81,10 @@ def serve_application(
             application["deployments"], (surge_percent, 100), strict=True
         ):
             deployment["max_surge_percent"] = percent
-    runtime_env: dict[str, Any] = {}
-    if path == "stock":
-        runtime_env["env_vars"] = dict(STOCK_ENVIRONMENT)
+    runtime_env: dict[str, Any] = {"env_vars": application_environment(path)}
     if code is not None:
         runtime_env["py_modules"] = [code]
-    return application | ({"runtime_env": runtime_env} if runtime_env else {})
+    return application | {"runtime_env": runtime_env}
 
 
 def serve_config(applications: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _FAILURES = (
     api.UNSCHEDULABLE,
     api.IMAGE_PULL_FAILED,
     api.PODS_CRASHING,
+    api.PODS_EVICTED,
     api.UNHEALTHY,
     api.ENDPOINT_UNANSWERED,
 )

@@ -121,7 +121,9 @@ def _goes_on(outcome: Outcome) -> bool:
 
 
 def _pods_cannot_run(outcome: Outcome, _past: Past) -> Finding | None:
-    return trouble_of(outcome.pods_of(outcome.serving_cluster))
+    cluster = outcome.serving_cluster
+    # a pod that was evicted lately is no matter where another one runs in its place
+    return trouble_of(outcome, cluster) if starting(outcome, cluster) is not None else None
 
 
 def _pods_are_starting(outcome: Outcome, _past: Past) -> Finding | None:

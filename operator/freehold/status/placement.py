@@ -11,24 +11,35 @@ from freehold.status.outcome import Finding, Outcome
 from freehold.status.pod_state import HEAD, WORKER, PodState
 
 
-def trouble_of(pods: tuple[PodState, ...]) -> Finding | None:
-    """Return why pods cannot run: an image first, then what crashes, then what finds no node."""
-    return next(_troubles(pods), None)
+def trouble_of(outcome: Outcome, cluster: str) -> Finding | None:
+    """Return why pods of a RayCluster cannot run, None where nothing is in their way.
+
+    An image first, then what a node ended or what crashes, then what finds no node.
+    """
+    return next(_troubles(outcome, cluster), None)
 
 
-def _troubles(pods: tuple[PodState, ...]) -> Iterator[Finding]:
-    ordered = sorted(pods, key=lambda pod: pod.name)
-    for of_image, reason in ((True, api.IMAGE_PULL_FAILED), (False, api.PODS_CRASHING)):
-        for pod in ordered:
-            for trouble in pod.troubles:
-                if trouble.of_image == of_image:
-                    yield Finding(reason, full_stop(f"Pod {pod.name}, {trouble}"))
+def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
+    ordered = sorted(outcome.pods_of(cluster), key=lambda pod: pod.name)
+    yield from _of_containers(ordered, True, api.IMAGE_PULL_FAILED)
+    for pod in outcome.evicted:
+        if pod.cluster == cluster:
+            said = full_stop(f"Pod {pod.name} was evicted: {pod.evicted}")
+            yield Finding(api.PODS_EVICTED, said)
+    yield from _of_containers(ordered, False, api.PODS_CRASHING)
     unfit = [pod for pod in ordered if pod.unschedulable]
     if unfit:
         first, names = unfit[0], listed([pod.name for pod in unfit])
         said = full_stop(f"the scheduler says: {first.unschedulable}")
         what = counted(len(unfit), "pod")
         yield Finding(api.UNSCHEDULABLE, f"No node takes {what} ({names}); {said}")
+
+
+def _of_containers(pods: list[PodState], of_image: bool, reason: api.Reason) -> Iterator[Finding]:
+    for pod in pods:
+        for trouble in pod.troubles:
+            if trouble.of_image == of_image:
+                yield Finding(reason, full_stop(f"Pod {pod.name}, {trouble}"))
 
 
 def starting(outcome: Outcome, cluster: str) -> Finding | None:

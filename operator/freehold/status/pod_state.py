@@ -67,6 +67,8 @@ class PodState:
         ready: Whether it is Ready. Workers without a Serve proxy are not, and run all the same.
         running: Whether every container of it runs.
         unschedulable: The scheduler's words where it finds no node; "" otherwise.
+        evicted: The kubelet's words where it ended the pod for what it took of the node, such as
+            disk; "" otherwise. Such a pod never runs again, and KubeRay soon deletes it.
         troubles: Containers that do not run for a reason that does not pass by waiting alone.
         waits_for_volumes: Whether it is on a node that has not mounted all that it refers to.
         restarts: How often its containers were restarted, all together.
@@ -83,6 +85,7 @@ class PodState:
     ready: bool
     running: bool
     unschedulable: str
+    evicted: str
     troubles: tuple[ContainerTrouble, ...]
     waits_for_volumes: bool
     restarts: int
@@ -114,6 +117,7 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
         ready=is_true(said, "Ready"),
         running=status.get("phase") == "Running" and _all_run(main),
         unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",
+        evicted=text(status.get("message")) if status.get("reason") == "Evicted" else "",
         troubles=tuple(_troubles(containers)),
         waits_for_volumes=_waits_for_volumes(raw, said),
         restarts=sum(count(item.get("restartCount")) or 0 for item in containers),

@@ -71,7 +71,7 @@ def _too_few_run(outcome: Outcome, past: Past) -> Finding | None:
     if running >= wanted:
         return None
     how = f"{running} of {counted(wanted, 'replica')} {agreeing(running, 'runs', 'run')}"
-    trouble = trouble_of(outcome.pods_of(outcome.serving_cluster))
+    trouble = trouble_of(outcome, outcome.serving_cluster)
     if trouble is not None:
         return Finding(trouble.reason, f"{how}. {trouble.message}")
     return Finding(api.SCALING_UP, f"{how}; {wanted - running} to come.")

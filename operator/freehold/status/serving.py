@@ -87,15 +87,13 @@ def trouble_of_rollout(outcome: Outcome) -> Finding | None:
     if service is None or service.active is None:
         return None
     if service.pending is not None:
-        return _failure(outcome, service.pending) or trouble_of(
-            outcome.pods_of(service.pending.name)
-        )
+        return _failure(outcome, service.pending) or trouble_of(outcome, service.pending.name)
     if outcome.rollout is None:
         return None
     found = _failure(outcome, service.active)
     if found is None and outcome.rollout.kind == "NewReplicas":
         # a successor's pod stands in the same cluster
-        found = trouble_of(outcome.pods_of(service.active.name))
+        found = trouble_of(outcome, service.active.name)
     return found
 
 

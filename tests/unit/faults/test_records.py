@@ -24,6 +24,7 @@ DELETED = Record(
 REFUSED = replace(
     DELETED, fault="A folder is missing", sent=None, lost=None, told="No such\nfolder."
 )
+NEVER = replace(REFUSED, fault="A folder is forbidden", seen=["refused at once"], ready_after=None)
 
 
 def test_a_fault_is_done_once_its_record_is_written_and_until_the_product_changes(
@@ -51,11 +52,15 @@ def test_the_digest_is_of_the_product_alone(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_each_fault_and_keeps_what_was_written_by_hand() -> None:
-    made = page(f"# By hand\n{BEGIN}\nformer\n{END}\nafter\n", [DELETED, REFUSED])
+    made = page(f"# By hand\n{BEGIN}\nformer\n{END}\nafter\n", [DELETED, REFUSED, NEVER])
     lines = made.splitlines()
     assert lines[0] == "# By hand" and lines[-1] == "after" and "former" not in lines
     row = "True Answers, False PodsStarting, True Answers | 61.2 s | 63 s | 120 | 2 |"
     assert f"| A pod is deleted | {row}" in lines
+    assert (
+        "| A folder is missing | True Answers, False PodsStarting, True Answers | 63 s |" in lines
+    )
+    assert "| A folder is forbidden | refused at once | - |" in lines
     assert "- *A pod is deleted*: `502 bad gateway`" in lines
     assert "- *A folder is missing*: No such folder." in lines
-    assert "2026-11-26; Ray 2.60.0 (2 faults)" in lines
+    assert "2026-11-26; Ray 2.60.0 (3 faults)" in lines

@@ -137,8 +137,8 @@ NEW_REPLICAS: dict[str, tuple[Edit, str]] = {
         'import_path: "ray.serve.llm:build_openai_app" becomes "a:b"',
     ),
     "an environment of the application": (
-        serving(lambda it: it.update(runtime_env={"env_vars": {"A": "1"}})),
-        "runtime_env: nothing becomes",
+        serving(lambda it: it["runtime_env"]["env_vars"].update({"A": "1"})),
+        'runtime_env.env_vars.A: nothing becomes "1"',
     ),
     "a policy": (
         scaling(policy={"policy_function": "a:b"}),

@@ -22,7 +22,7 @@ from freehold.plan.engine_settings import DECIDED_ON_CORES, OWNED_BY_PLAN
 from freehold.render.engine_kwargs import engine_kwargs
 from freehold.render.request_path import (
     DIRECT_ENVIRONMENT,
-    STOCK_ENVIRONMENT,
+    application_environment,
     queue_limit,
 )
 from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config, surge
@@ -109,10 +109,10 @@ def test_who_comes_too_many_is_told_when_to_come_again(path: Any) -> None:
 def test_only_the_stock_path_switches_direct_streaming_off_for_itself() -> None:
     (direct,) = config_of(planned(), "direct")["applications"]
     (stock,) = config_of(planned(), "stock")["applications"]
-    assert "runtime_env" not in direct
-    assert stock["runtime_env"] == {"env_vars": STOCK_ENVIRONMENT}
-    (name,) = STOCK_ENVIRONMENT
-    assert (DIRECT_ENVIRONMENT[name], STOCK_ENVIRONMENT[name]) == ("1", "0")
+    assert stock["runtime_env"] == {"env_vars": application_environment("stock")}
+    ((name, value),) = application_environment("stock").items()
+    assert (DIRECT_ENVIRONMENT[name], value) == ("1", "0")
+    assert name not in direct["runtime_env"]["env_vars"]
     assert direct["args"] == stock["args"]
 
 

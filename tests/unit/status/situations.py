@@ -115,6 +115,7 @@ def pod(name: str, role: str = "worker", of: str = "chat-old", **fields: Any) ->
 HEAD = pod("chat-old-head", "head")
 WORKERS = (pod("chat-old-h100-worker-0"), pod("chat-old-h100-worker-1"))
 PODS = (HEAD, *WORKERS)
+EVICTED = (pod("chat-old-h100-worker-7", evicted="It takes more than 1Gi of disk."),)
 ENGINES = Engines(1, frozenset({"e1"}))
 ANSWERED = Probe(frozenset({"e1"}))
 SERVES = Outcome(
@@ -351,6 +352,18 @@ STARTING = [
         "a container crashes",
         _trouble("CrashLoopBackOff", "exit code 1"),
         ("False", api.PODS_CRASHING),
+        "InProgress",
+    ),
+    Situation(
+        "a node ended a pod, and another one starts",
+        replace(with_pod(), evicted=EVICTED),
+        ("False", api.PODS_EVICTED),
+        "InProgress",
+    ),
+    Situation(
+        "a node ended a pod, and another one runs in its place",
+        replace(COMING, pods=PODS, evicted=EVICTED),
+        ("False", api.DEPLOYING),
         "InProgress",
     ),
     Situation("pods are starting", with_pod(), ("False", api.PODS_STARTING), "InProgress"),

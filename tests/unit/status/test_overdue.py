@@ -69,6 +69,11 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="a crash loop",
         ),
         pytest.param(
+            replace(beside(), evicted=(pod("chat-new-w", of="chat-new", evicted="over 1Gi"),)),
+            "Pod chat-new-w was evicted: over 1Gi.",
+            id="a node ended a pod",
+        ),
+        pytest.param(
             beside(application("DEPLOY_FAILED", "ValueError: no weights")),
             "Serve could not deploy chat on cluster chat-new: ValueError: no weights.",
             id="Serve gave up beside what serves",

@@ -285,3 +285,10 @@ def test_why_a_container_does_not_run(state: dict[str, Any], words: str) -> None
 def test_the_scheduler_s_words_are_kept() -> None:
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3"}
     assert read_pod({"status": {"conditions": [said]}}).unschedulable == "0/3"
+
+
+def test_the_kubelet_s_words_for_a_pod_that_it_ended_are_kept() -> None:
+    said = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "
+    ended = {"phase": "Failed", "reason": "Evicted", "message": said}
+    assert read_pod({"status": ended}).evicted == said
+    assert read_pod({"status": {**ended, "reason": "NodeLost"}}).evicted == ""

@@ -1,0 +1,36 @@
+"""Pods that a node ended: KubeRay deletes them within a second, and the reason goes with them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from freehold.controller.queue import Key
+from freehold.status.pod_state import PodState
+
+# Longer than the kubelet lets a pod run that takes too much disk: it looks every ten seconds, once
+# the pod runs. So what happens again and again is told all the while.
+_REMEMBERED = timedelta(minutes=2)
+
+
+@dataclass(slots=True)
+class Evictions:
+    """The last pod of each RayCluster that was evicted, by model; a new process knows of none."""
+
+    _last: dict[Key, dict[str, tuple[datetime, PodState]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+
+    def lately(self, key: Key, pods: tuple[PodState, ...], now: datetime) -> tuple[PodState, ...]:
+        """Take down who was evicted of a model's pods; return those of the last two minutes."""
+        for pod in pods:
+            if pod.evicted:
+                self._last[key][pod.cluster] = (now, pod)
+        if key not in self._last:
+            return ()
+        return tuple(pod for at, pod in self._last[key].values() if now - at < _REMEMBERED)
+
+    def forget(self, key: Key) -> None:
+        """Forget a model that is gone."""
+        self._last.pop(key, None)
