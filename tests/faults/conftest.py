@@ -86,6 +86,16 @@ def doubled(model: Model) -> Model:
 
 
 @pytest.fixture
+def place(installation: Installation) -> Iterator[Callable[[str], Model]]:
+    """Models in a namespace of the test's own, each with the story of it."""
+    cluster, namespace = installation.cluster, "new-models"
+    cluster.kubectl("create", "namespace", namespace)
+    yield lambda name: Model(cluster, namespace, name)
+    cluster.kubectl("delete", "fmd", "--all", f"--namespace={namespace}")
+    cluster.kubectl("delete", "namespace", namespace)
+
+
+@pytest.fixture
 def broken_weights() -> Iterator[Path]:
     """A folder of the node's own, below what the chart allows, for weights that are no good."""
     folder = Path("/var/tmp/freehold/faults")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.control_plane.cluster import KubectlFailed
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
+from tests.faults.new_models import manifest, new, refused
 from tests.faults.story import Story, told_in_turn
 from tests.faults.weights import UNKNOWN, copied, cut_short, with_architecture
 from tests.installation.kuberay import kuberay_crds
-from tests.node.installation import QUICK_START, Installation
+from tests.node.installation import Installation
 
 HOST_PATH = {"name": "root", "hostPath": {"path": "/"}}
 WORKER = {"name": "ray-worker"}
@@ -31,36 +29,6 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "the node's network": {"spec": {"hostNetwork": True, "containers": [WORKER]}},
     "another's service account": {"spec": {"serviceAccountName": "admin", "containers": [WORKER]}},
 }
-
-
-@pytest.fixture
-def place(installation: Installation) -> Iterator[Callable[[str], Model]]:
-    """Models in a namespace of the test's own, each with the story of it."""
-    cluster, namespace = installation.cluster, "new-models"
-    cluster.kubectl("create", "namespace", namespace)
-    yield lambda name: Model(cluster, namespace, name)
-    cluster.kubectl("delete", "fmd", "--all", f"--namespace={namespace}")
-    cluster.kubectl("delete", "namespace", namespace)
-
-
-def manifest(name: str, **spec: Any) -> str:
-    """Return the quick start's model under another name, with other fields."""
-    data = yaml.safe_load(QUICK_START.read_text())
-    data["metadata"]["name"] = name
-    for field, value in spec.items():
-        data["spec"][field] = {**data["spec"].get(field, {}), **value}
-    return json.dumps(data)
-
-
-@contextmanager
-def new(fault: str, model: Model, /, **spec: Any) -> Iterator[Story]:
-    """Apply a model that something is wrong with; at the end it is Ready at zero."""
-    story = Story(fault, model, began=time.monotonic())
-    model.kubectl("apply", "--filename=-", stdin=manifest(model.name, **spec))
-    with told_in_turn(story):
-        yield story
-        model.wait("Ready", "True", "ScaledToZero", 300)
-        story.look()
 
 
 def test_the_weights_are_missing(
@@ -194,14 +162,3 @@ def _all_pods(model: Model) -> list[Any]:
 def at(folder: Path) -> dict[str, Any]:
     """Return the fields of a model whose weights lie in a folder of the node."""
     return {"source": f"file://{folder}"}
-
-
-def refused(model: Model) -> str:
-    """Wait until the source is refused; returns why."""
-
-    def told() -> str:
-        planned = model.condition("Planned")
-        known = planned.get("status") == "False" and planned["reason"] != "DescribingModel"
-        return str(planned["message"]) if known else ""
-
-    return str(model.until("its source is refused", told, 180))

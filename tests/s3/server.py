@@ -45,12 +45,12 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(folder: Path) -> Iterator[S3Server]:
-    """Serve a folder on a free port of 127.0.0.1 until the end of the block."""
+def running_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
+    """Serve a folder on a free port of an address of this machine until the end of the block."""
     build.ensure([module_of("versitygw")])
     port = free_port()
-    server = S3Server(f"http://127.0.0.1:{port}", folder)
-    command = [tool("versitygw"), "--quiet", "--port", f"127.0.0.1:{port}", "posix", "--nometa"]
+    server = S3Server(f"http://{host}:{port}", folder)
+    command = [tool("versitygw"), "--quiet", "--port", f"{host}:{port}", "posix", "--nometa"]
     keys = {"ROOT_ACCESS_KEY": server.key, "ROOT_SECRET_KEY": server.secret}
     with subprocess.Popen([*command, folder], env=keys, stdout=subprocess.DEVNULL) as process:
         try:

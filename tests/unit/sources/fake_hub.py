@@ -42,13 +42,13 @@ class FakeHub:
         self.files[name] = value if isinstance(value, bytes) else json.dumps(value).encode()
 
     @contextmanager
-    def running(self) -> Iterator[FakeHub]:
-        """Serve on a free port of 127.0.0.1 until the end of the block."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+    def running(self, host: str = "127.0.0.1") -> Iterator[FakeHub]:
+        """Serve on a free port of an address of this machine until the end of the block."""
+        server = ThreadingHTTPServer((host, 0), _handler(self))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"http://{host}:{server.server_port}"
         try:
             yield self
         finally:
