@@ -6,14 +6,16 @@ import base64
 import json
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 from tests.cluster.load import MANY, Load, load
 from tests.cluster.model import Model
-from tests.control_plane.cluster import holds
+from tests.control_plane.cluster import Cluster, holds
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
-from tests.faults.story import CLIENTS, under_load
+from tests.faults.story import under_load
 from tests.installation.helm import SYSTEM
 from tests.node.agents import NODE
 from tests.node.installation import Installation
@@ -28,8 +30,8 @@ def test_a_worker_process_is_killed(served: Model, keep: Keep) -> None:
         first[0].kill()
         served.until("another engine runs", lambda: started_after(first))
     keep(story)
-    # what the engine had, and what came in the same moment; the rest waits
-    assert story.load is not None and len(story.load.lost) <= 2 * CLIENTS
+    # also what the engine had: the next one answers it
+    assert story.load is not None and story.load.lost == []
 
 
 def test_a_worker_pod_is_deleted(served: Model, keep: Keep) -> None:
@@ -61,8 +63,9 @@ def test_one_of_two_engines_loses_a_worker_process(doubled: Model, keep: Keep) -
         doubled.until("another engine runs", lambda: started_after(first))
         doubled.until("two replicas answer", lambda: doubled.status.get("readyReplicas") == 2)
     keep(story)
-    # what that engine had
-    assert story.load is not None and len(story.load.lost) <= CLIENTS
+    # what that engine had is answered by the other one
+    assert story.load is not None and story.load.lost == []
+    assert {it.partition(" ")[0] for it in story.seen} == {"True"}
 
 
 def test_more_clients_come_than_one_replica_serves(served: Model, keep: Keep) -> None:
@@ -136,21 +139,21 @@ def test_the_node_takes_no_pods_and_then_does(
     served: Model, installation: Installation, keep: Keep
 ) -> None:
     cluster = installation.cluster
-    with under_load("The worker pod is deleted while no node takes another", served) as story:
+    fault = "The worker pod is deleted while no node takes another"
+    with under_load(fault, served) as story, undone(cluster, "uncordon", NODE):
         cluster.kubectl("cordon", NODE)
         delete_a_worker(served)
-        told = served.wait("Ready", "False", "Unschedulable")
-        story.told = told["message"]
-        cluster.kubectl("uncordon", NODE)
+        story.told = served.wait("Ready", "False", "Unschedulable")["message"]
     keep(story)
+    assert "unschedulable" in story.told
 
 
 def test_the_node_is_drained(served: Model, installation: Installation, keep: Keep) -> None:
     cluster = installation.cluster
     with under_load("The only node is drained, and taken back", served) as story:
         options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=100s")
-        cluster.kubectl("drain", NODE, *options)
-        cluster.kubectl("uncordon", NODE)
+        with undone(cluster, "uncordon", NODE):
+            cluster.kubectl("drain", NODE, *options)
         served.until("another head is there", lambda: served.pods("head"))
     keep(story)
 
@@ -159,11 +162,20 @@ def test_the_node_repels_what_runs(served: Model, installation: Installation, ke
     cluster, taint = installation.cluster, "maintenance=now:NoExecute"
     with under_load("The only node is tainted NoExecute, and the taint taken off", served) as story:
         before = {*served.pods("head"), *served.pods("worker")}
-        cluster.kubectl("taint", "node", NODE, taint)
-        served.until("all pods are gone", lambda: not before & names_of_all(served))
-        cluster.kubectl("taint", "node", NODE, f"{taint}-")
+        with undone(cluster, "taint", "node", NODE, f"{taint}-"):
+            cluster.kubectl("taint", "node", NODE, taint)
+            served.until("all pods are gone", lambda: not before & names_of_all(served))
         served.until("another head is there", lambda: served.pods("head"))
     keep(story)
+
+
+@contextmanager
+def undone(cluster: Cluster, *command: str) -> Iterator[None]:
+    """Run kubectl at the end in any case: clients would wait for their last answer for ever."""
+    try:
+        yield
+    finally:
+        cluster.kubectl(*command)
 
 
 def names_of_all(model: Model) -> set[str]:
@@ -180,11 +192,11 @@ def test_a_quota_leaves_no_room_for_a_replica(served: Model, keep: Keep) -> None
         "spec": {"hard": {"pods": str(taken)}},
     }
     with under_load("A quota has no room for a second replica, then it has", served) as story:
-        served.cluster.apply(quota, namespace=served.namespace)
-        served.edit(autoscaling={"minReplicas": 2, "maxReplicas": 2})
-        told = served.until("the status tells it", lambda: told_of_quota(served), 120)
-        story.told = told
-        served.kubectl("delete", "resourcequota", "pods")
+        drop = ("delete", "resourcequota", "pods", f"--namespace={served.namespace}")
+        with undone(served.cluster, *drop):
+            served.cluster.apply(quota, namespace=served.namespace)
+            served.edit(autoscaling={"minReplicas": 2, "maxReplicas": 2})
+            story.told = served.until("the status tells it", lambda: told_of_quota(served), 120)
         served.until("two replicas answer", lambda: served.status.get("readyReplicas") == 2)
     keep(story)
     assert story.load is not None and story.load.lost == []

@@ -18,19 +18,23 @@ _LEAST_QUEUE = 256
 _UNHINDERED = 100_000
 
 # On every process of a Ray that serves directly. The stop is hard for whatever still waits for a
-# cold start or still streams when any replica comes or goes, so it lies beyond both.
+# cold start or still streams when any replica comes or goes, so it lies beyond both. A request
+# whose replica ends before it answers goes to another one: to be begun twice does it no harm.
+# For that HAProxy must have found out who is gone, or it tries the same one three times.
 DIRECT_ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "7200",
     "RAY_SERVE_HAPROXY_INGRESS_REQUEST_ROUTER_TIMEOUT_S": "3600",
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
 }
 # On the processes of an application alone: Serve's own have none of our code. Where a proxy of
 # Serve's reads the headers, as on the stock path, an application is too late to take any off.
 _OF_AN_APPLICATION: dict[RequestPath, dict[str, str]] = {
     "direct": {
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "freehold.serving.ray_headers:middlewares"
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "freehold.serving.ray_http:middlewares"
     },
     # A Ray of somebody else may have either setting; an application can only be sure of this one.
     "stock": {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "0"},

@@ -1,9 +1,10 @@
 """A replica ends when its engine does, as a server of vLLM's own would.
 
 In Serve the process goes on, and answers every request with an error until health checks have
-failed three times in a row, half a minute. Here the process ends a moment after the engine: with it
-goes what the engine had, and what comes within that moment. HAProxy finds nobody at the port then,
-and asks another replica, or Serve's own proxy, in which requests wait for the next one.
+failed three times in a row, half a minute. Here the process ends as soon as HAProxy has seen that
+the replica takes no more. Streams that have begun end with the engine. A request of whose answer
+nothing was sent yet gets none: when the process ends, HAProxy sends it to another replica, or to
+Serve's own proxy, in which requests wait for the next one (``render/request_path.py``).
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from freehold.serving.guard import App, Receive, Scope, Send
+from freehold.serving.guard import App, Message, Receive, Scope, Send
 
 _LOOK_SECONDS = 0.1
-_LAST_WORDS_SECONDS = 0.3
+# HAProxy looks every two seconds, and once more a quarter of a second after a look that failed.
+_LAST_WORDS_SECONDS = 3.0
+# One process has one engine; set once that is dead.
+IS_DEAD = threading.Event()
 _log = logging.getLogger("ray.serve")
 
 
@@ -34,9 +39,9 @@ class Engine(Protocol):
 
 
 class AliveOnly:
-    """ASGI middleware that keeps requests which come to a dead engine without an answer.
+    """ASGI middleware that keeps requests which a dead engine would refuse without an answer.
 
-    Clients that are refused at once would ask again at once, hundreds of times.
+    Both those that it had and those that come after its death.
     """
 
     def __init__(self, app: App, engine: Engine) -> None:
@@ -45,10 +50,20 @@ class AliveOnly:
         self._engine = engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, or wait for the end of the process."""
+        """Hand a request on, and its answer back; or wait for the end of the process."""
+
+        async def unless_dead(message: Message) -> None:
+            if self._engine.errored and message.get("status", 200) >= 500:
+                await _end_of_process()
+            await send(message)
+
         if self._engine.errored:
-            await asyncio.Event().wait()
-        await self._app(scope, receive, send)
+            await _end_of_process()
+        await self._app(scope, receive, unless_dead)
+
+
+async def _end_of_process() -> None:
+    await asyncio.Event().wait()
 
 
 async def end_with(engine: Engine, end: Callable[[int], object] = os._exit) -> None:
@@ -60,7 +75,7 @@ async def end_with(engine: Engine, end: Callable[[int], object] = os._exit) -> N
     """
     while not engine.errored:
         await asyncio.sleep(_LOOK_SECONDS)
+    IS_DEAD.set()
     _log.error("The engine is dead, and this replica ends with it: %s", engine.dead_error)
-    # whose requests it had are told so first
     await asyncio.sleep(_LAST_WORDS_SECONDS)
     end(1)

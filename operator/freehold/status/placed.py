@@ -8,7 +8,7 @@ from freehold.status.facts import Check, first_finding
 from freehold.status.message import full_stop
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
-from freehold.status.placement import starting, trouble_of
+from freehold.status.placement import in_the_way, starting, wakes
 from freehold.status.planned import is_planned
 
 
@@ -99,6 +99,14 @@ def _kuberay_has_not_acted(outcome: Outcome, _past: Past) -> Finding | None:
     return Finding(api.AWAITING_KUBERAY, message)
 
 
+def _no_replica_can_run(outcome: Outcome, past: Past) -> Finding | None:
+    """Serve goes on when its last replica is gone; whether the next one can run decides."""
+    engines = outcome.engines
+    if engines is None or engines.running or not engines.target or wakes(outcome, past):
+        return None
+    return in_the_way(outcome)
+
+
 def _serve_runs(outcome: Outcome, past: Past) -> Finding | None:
     """What serves is placed: pods that come on top are a matter of scaling or of a rollout."""
     service = outcome.ray_service
@@ -121,9 +129,7 @@ def _goes_on(outcome: Outcome) -> bool:
 
 
 def _pods_cannot_run(outcome: Outcome, _past: Past) -> Finding | None:
-    cluster = outcome.serving_cluster
-    # a pod that was evicted lately is no matter where another one runs in its place
-    return trouble_of(outcome, cluster) if starting(outcome, cluster) is not None else None
+    return in_the_way(outcome)
 
 
 def _pods_are_starting(outcome: Outcome, _past: Past) -> Finding | None:
@@ -142,6 +148,7 @@ _CHECKS: tuple[Check, ...] = (
     _kuberay_gave_up,
     _nothing_is_wanted,
     _kuberay_has_not_acted,
+    _no_replica_can_run,
     _serve_runs,
     _pods_cannot_run,
     _pods_are_starting,

@@ -8,6 +8,7 @@ from freehold.api import conditions as api
 from freehold.api.faults import counted
 from freehold.status.message import full_stop, listed
 from freehold.status.outcome import Finding, Outcome
+from freehold.status.past import Past
 from freehold.status.pod_state import HEAD, WORKER, PodState
 
 
@@ -40,6 +41,19 @@ def _of_containers(pods: list[PodState], of_image: bool, reason: api.Reason) -> 
         for trouble in pod.troubles:
             if trouble.of_image == of_image:
                 yield Finding(reason, full_stop(f"Pod {pod.name}, {trouble}"))
+
+
+def in_the_way(outcome: Outcome) -> Finding | None:
+    """Return why pods of what serves cannot run, None where all of them do."""
+    cluster = outcome.serving_cluster
+    # a pod that was evicted lately is no matter where another one runs in its place
+    return trouble_of(outcome, cluster) if starting(outcome, cluster) is not None else None
+
+
+def wakes(outcome: Outcome, past: Past) -> bool:
+    """Return whether replicas that start were asked for by a request to a model at zero."""
+    slept = any(past.had(api.SERVING, it.name) for it in (api.SCALED_TO_ZERO, api.WAKING))
+    return slept and outcome.replicas.minimum == 0
 
 
 def starting(outcome: Outcome, cluster: str) -> Finding | None:

@@ -16,7 +16,7 @@ from freehold.status.message import agreeing, full_stop, words_of
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.placed import placed
-from freehold.status.placement import starting, trouble_of
+from freehold.status.placement import in_the_way, starting, trouble_of, wakes
 from freehold.status.planned import is_planned
 from freehold.status.ray_service_state import RUNNING, RayServiceState, ServedCluster
 
@@ -186,7 +186,9 @@ def _former_cluster_answers(outcome: Outcome, past: Past) -> Finding | None:
     return Finding(api.ANSWERS, message)
 
 
-def _something_is_unhealthy(outcome: Outcome, _past: Past) -> Finding | None:
+def _something_is_unhealthy(outcome: Outcome, past: Past) -> Finding | None:
+    if past.was(api.SERVING) and _has_answered(outcome) and outcome.engines is not None:
+        return None  # what Serve calls so is a replica that has ended: others answer
     service = outcome.ray_service
     active = service.active if service else None
     sick = next((item for item in active.applications if item.unhealthy), None) if active else None
@@ -273,12 +275,13 @@ def _wakes(outcome: Outcome, past: Past) -> Finding | None:
     engines = outcome.engines
     if engines is None or engines.running:
         return None
-    slept = any(past.had(api.SERVING, it.name) for it in (api.SCALED_TO_ZERO, api.WAKING))
     is_ = agreeing(engines.target, "is", "are")
     starting = f"{counted(engines.target, 'replica')} of {outcome.name} {is_}"
-    if outcome.replicas.minimum == 0 and slept:
-        return Finding(api.WAKING, f"A request has come: {starting} starting.")
-    return Finding(api.DEPLOYING, f"{starting} starting, none runs.")
+    if not wakes(outcome, past):
+        return Finding(api.DEPLOYING, f"{starting} starting, none runs.")
+    trouble = in_the_way(outcome)
+    why = f" {trouble.message}" if trouble is not None else ""
+    return Finding(api.WAKING, f"A request has come: {starting} starting.{why}")
 
 
 def _has_answered(outcome: Outcome) -> bool:

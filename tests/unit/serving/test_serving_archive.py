@@ -40,7 +40,7 @@ def test_the_archive_holds_what_runs_beside_the_engine_and_nothing_else() -> Non
             "freehold/serving/engine_death.py",
             "freehold/serving/guard.py",
             "freehold/serving/matrix_tiles.py",
-            "freehold/serving/ray_headers.py",
+            "freehold/serving/ray_http.py",
             "freehold/serving/scaling.py",
             "freehold/serving/server.py",
             "freehold/serving/weights.py",

@@ -115,6 +115,7 @@ def pod(name: str, role: str = "worker", of: str = "chat-old", **fields: Any) ->
 HEAD = pod("chat-old-head", "head")
 WORKERS = (pod("chat-old-h100-worker-0"), pod("chat-old-h100-worker-1"))
 PODS = (HEAD, *WORKERS)
+UNPLACED = pod("chat-old-h100-worker-2", running=False, unschedulable="0/3 are available")
 EVICTED = (pod("chat-old-h100-worker-7", evicted="It takes more than 1Gi of disk."),)
 ENGINES = Engines(1, frozenset({"e1"}))
 ANSWERED = Probe(frozenset({"e1"}))
@@ -554,6 +555,26 @@ SERVING = [
             ray_service=service(cluster("chat-old", application("UNHEALTHY", "", "UNHEALTHY"))),
         ),
         ("False", api.UNHEALTHY),
+        "InProgress",
+        old=SERVED,
+    ),
+    Situation(
+        "one of two engines died",
+        replace(
+            SERVES,
+            replicas=TWO,
+            engines=Engines(2, ENGINES.running),
+            ray_service=service(cluster("chat-old", application("UNHEALTHY", "", "UNHEALTHY"))),
+        ),
+        ("True", api.ANSWERS),
+        "InProgress",
+        old=SERVED,
+        facts=(api.SCALING_UP,),
+    ),
+    Situation(
+        "no node takes the only replica's successor",
+        replace(SERVES, engines=Engines(1), pods=(HEAD, UNPLACED)),
+        ("False", api.UNSCHEDULABLE),
         "InProgress",
         old=SERVED,
     ),

@@ -195,12 +195,13 @@ def test_waking_that_takes_a_request_with_it_is_not_forgotten() -> None:
     assert told(status_of(replace(awake, probe=ANSWERED)), api.READY)[0] == "True"
 
 
-def test_a_wake_that_fails_is_told_by_scaled() -> None:
+def test_what_keeps_a_wake_from_going_on_is_told() -> None:
     crashing = replace(
         ASLEEP, engines=Engines(1), pods=(*ASLEEP.pods, *with_pod(unschedulable="no GPU").pods)
     )
     status = status_of(crashing, LATER, status_of(ASLEEP))
     assert told(status, api.READY) == ("True", api.WAKING.name)
+    assert "the scheduler says: no GPU." in by_type(status)[api.READY]["message"]
     assert told(status, api.SCALED) == ("False", api.UNSCHEDULABLE.name)
 
 
