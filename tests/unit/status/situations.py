@@ -567,7 +567,7 @@ SERVING = [
             ray_service=service(cluster("chat-old", application("UNHEALTHY", "", "UNHEALTHY"))),
         ),
         ("True", api.ANSWERS),
-        "InProgress",
+        "Current",
         old=SERVED,
         facts=(api.SCALING_UP,),
     ),
