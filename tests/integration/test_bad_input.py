@@ -212,6 +212,15 @@ def test_a_secret_that_pods_miss_is_told_until_it_is_there(
     models.wait("tokenless", "Ready", "True")
 
 
+def test_pods_that_a_quota_refuses_are_told_until_there_is_room(models: Models) -> None:
+    models.kubectl("create", "quota", "few", "--hard=pods=1")
+    models.apply("crowded")
+    told = models.wait("crowded", "Ready", "False", "PodsNotMade")["message"]
+    assert "exceeded quota: few" in told and "\n" not in told
+    models.kubectl("delete", "quota", "few")
+    models.wait("crowded", "Ready", "True")
+
+
 def not_ready(status: Object) -> list[Object]:
     return [
         {**it, "status": "False"} if it["type"] in ("Ready", "ContainersReady") else it

@@ -354,6 +354,13 @@ PODS_EVICTED = _waits(
     "make room on the node.",
     Actor.USER,
 )
+PODS_NOT_MADE = _waits(
+    "PodsNotMade",
+    (PLACED, SCALED),
+    "KubeRay cannot make a pod: a quota of the namespace, an admission policy or the schema.",
+    "Make room in what the message names, or change spec.templates; KubeRay tries again.",
+    Actor.USER,
+)
 PODS_STARTING = _waits(
     "PodsStarting",
     (PLACED,),

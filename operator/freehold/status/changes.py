@@ -29,6 +29,7 @@ _FAILURES = (
     api.IMAGE_PULL_FAILED,
     api.PODS_CRASHING,
     api.PODS_EVICTED,
+    api.PODS_NOT_MADE,
     api.UNHEALTHY,
     api.ENDPOINT_UNANSWERED,
 )

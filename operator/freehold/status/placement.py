@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 from freehold.api import conditions as api
 from freehold.api.faults import counted
-from freehold.status.message import full_stop, listed
+from freehold.status.message import full_stop, listed, words_of
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.pod_state import HEAD, WORKER, PodState
+from freehold.status.raw import find
 
 
 def trouble_of(outcome: Outcome, cluster: str) -> Finding | None:
     """Return why pods of a RayCluster cannot run, None where nothing is in their way.
 
-    An image first, then what a node ended or what crashes, then what finds no node.
+    An image first, then what a node ended or what crashes, then what finds no node, then pods that
+    are not there.
     """
     return next(_troubles(outcome, cluster), None)
 
@@ -34,6 +36,17 @@ def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
         said = full_stop(f"the scheduler says: {first.unschedulable}")
         what = counted(len(unfit), "pod")
         yield Finding(api.UNSCHEDULABLE, f"No node takes {what} ({names}); {said}")
+    said = _not_made(outcome, cluster)
+    if said:
+        message = full_stop(f"KubeRay cannot make a pod of cluster {cluster}: {said}")
+        yield Finding(api.PODS_NOT_MADE, message)
+
+
+def _not_made(outcome: Outcome, cluster: str) -> str:
+    """Return KubeRay's words where it could not make a pod, "" otherwise."""
+    state = next((it for it in outcome.ray_clusters if it.name == cluster), None)
+    failure = find(state.conditions, "ReplicaFailure") if state is not None else None
+    return words_of(failure.message) if failure is not None and failure.status == "True" else ""
 
 
 def _of_containers(pods: list[PodState], of_image: bool, reason: api.Reason) -> Iterator[Finding]:

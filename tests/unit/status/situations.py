@@ -26,6 +26,7 @@ from freehold.status.outcome import (
 )
 from freehold.status.pod_state import ContainerTrouble, PodState, read_pod
 from freehold.status.raw import ConditionState
+from freehold.status.ray_cluster_state import RayClusterState, read_ray_cluster
 from freehold.status.ray_service_state import (
     DeploymentState,
     RayServiceState,
@@ -136,6 +137,17 @@ FRESH = replace(SERVES, current_revision="", ray_service=None, pods=(), engines=
 COMING = replace(FRESH, ray_service=service(None, cluster("chat-old")), pods=PODS)
 ASLEEP = replace(SERVES, replicas=Replicas(0, 4), engines=Engines(0), probe=None, pods=(HEAD,))
 TWO = Replicas(2, 2)
+
+
+def full(name: str) -> RayClusterState:
+    """Return a RayCluster of which a quota keeps KubeRay from making a pod."""
+    failure = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreateWorkerPod",
+        "message": "FailedCreateWorkerPod\nexceeded quota: pods",
+    }
+    return read_ray_cluster({"metadata": {"name": name}, "status": {"conditions": [failure]}})
 
 
 def with_pod(**fields: Any) -> Outcome:
@@ -365,6 +377,12 @@ STARTING = [
         "a node ended a pod, and another one runs in its place",
         replace(COMING, pods=PODS, evicted=EVICTED),
         ("False", api.DEPLOYING),
+        "InProgress",
+    ),
+    Situation(
+        "a quota has no room for a pod",
+        replace(with_pod(), ray_clusters=(full("chat-old"),)),
+        ("False", api.PODS_NOT_MADE),
         "InProgress",
     ),
     Situation("pods are starting", with_pod(), ("False", api.PODS_STARTING), "InProgress"),

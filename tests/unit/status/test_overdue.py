@@ -21,6 +21,7 @@ from tests.unit.status.situations import (
     beside,
     cluster,
     condition,
+    full,
     pod,
     rolling,
     service,
@@ -67,6 +68,11 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             beside(pods=(pod("chat-new-w", of="chat-new", running=False, troubles=CRASHES),)),
             "Pod chat-new-w, container ray-worker: CrashLoopBackOff (last ended with Error).",
             id="a crash loop",
+        ),
+        pytest.param(
+            replace(beside(), ray_clusters=(full("chat-new"),)),
+            "KubeRay cannot make a pod of cluster chat-new: exceeded quota: pods.",
+            id="a quota",
         ),
         pytest.param(
             replace(beside(), evicted=(pod("chat-new-w", of="chat-new", evicted="over 1Gi"),)),
