@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.model import Model
+from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.node.installation import (
     QUICK_START,
     Installation,
@@ -27,3 +27,12 @@ def model(installation: Installation) -> Iterator[Model]:
     """The quick start's model, at zero when it is first there, in a namespace of its own."""
     with Model.deployed(installation.cluster, QUICK_START) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def awake(model: Model) -> Model:
+    """The model with a replica that answers, and stays."""
+    model.edit(autoscaling={"minReplicas": 1})
+    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
+    model.until("a worker pod runs", lambda: model.pods("worker"))
+    return model

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-import pytest
-from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.cluster.model import Model
 
 # Asks the dashboard and the control store of the pod in which it runs, with several tokens.
 _TRY = """
@@ -32,14 +31,6 @@ print(json.dumps([dashboard, asks_control_store(wrong), asks_control_store(own)]
 """
 # Files of Ray's, HAProxy's and Serve's that hold a line of standard input, which no log shows.
 _SEARCH = "grep --recursive --devices=skip --files-with-matches --fixed-strings --file=- /tmp || :"
-
-
-@pytest.fixture(scope="module")
-def awake(model: Model) -> Model:
-    """The model with a replica that answers, and stays."""
-    model.edit(autoscaling={"minReplicas": 1})
-    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
-    return model
 
 
 def test_ray_opens_to_its_own_token_alone(awake: Model) -> None:

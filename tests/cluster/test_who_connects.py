@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.cluster.model import Model
 from tests.cluster.ports import Client, Target, clients, reached, run_here, target
 from tests.control_plane.processes import wait_for
 from tests.network import matrix
@@ -36,15 +36,6 @@ GCS, DASHBOARD, ENDPOINT, METRICS = 6379, 8265, 8000, 8080
 pytestmark = pytest.mark.timeout(1200)
 # A client's address is known to the engine a moment after its pod runs.
 SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def awake(model: Model) -> Model:
-    """The model with a replica that answers, and stays."""
-    model.edit(autoscaling={"minReplicas": 1})
-    model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
-    model.until("a worker pod runs", lambda: model.pods("worker"))
-    return model
 
 
 @pytest.fixture(scope="module")

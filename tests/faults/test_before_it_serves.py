@@ -13,7 +13,7 @@ from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.control_plane.cluster import KubectlFailed
 from tests.control_plane.processes import wait_for
 from tests.faults.conftest import Keep
-from tests.faults.new_models import manifest, new, refused
+from tests.faults.new_models import SECONDS, manifest, new, refused
 from tests.faults.story import Story, told_in_turn
 from tests.faults.weights import UNKNOWN, copied, cut_short, with_architecture
 from tests.installation.kuberay import kuberay_crds
@@ -131,7 +131,7 @@ def _reach(model: Model, phase: str) -> None:
     model.until("its head is there", lambda: model.pods("head"))
     if phase == "starting":
         return
-    model.wait("Ready", "True", "ScaledToZero", 300)
+    model.wait("Ready", "True", "ScaledToZero", SECONDS)
     model.edit(autoscaling={"minReplicas": 1})
     model.until("its worker is there", lambda: model.pods("worker"))
     if phase == "waking":

@@ -27,9 +27,8 @@ class Evictions:
         for pod in pods:
             if pod.evicted:
                 self._last[key][pod.cluster] = (now, pod)
-        if key not in self._last:
-            return ()
-        return tuple(pod for at, pod in self._last[key].values() if now - at < _REMEMBERED)
+        known = self._last.get(key, {}).values()
+        return tuple(pod for at, pod in known if now - at < _REMEMBERED)
 
     def forget(self, key: Key) -> None:
         """Forget a model that is gone."""

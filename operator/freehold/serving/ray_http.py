@@ -7,6 +7,7 @@ and so before the guard there.
 from __future__ import annotations
 
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from freehold.serving.engine_death import IS_DEAD
 from freehold.serving.guard import App, Receive, Scope, Send
@@ -29,8 +30,7 @@ class BeforeRay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request on, or answer that this replica takes no more."""
         if scope["type"] == "http" and scope["path"].endswith(HEALTH) and IS_DEAD.is_set():
-            await send({"type": "http.response.start", "status": 503, "headers": []})
-            await send({"type": "http.response.body", "body": b"the engine is dead"})
+            await PlainTextResponse("the engine is dead", 503)(scope, receive, send)
             return
         if "headers" in scope:
             kept = [header for header in scope["headers"] if header[0].lower() not in STEERING]

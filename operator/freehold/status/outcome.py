@@ -268,6 +268,10 @@ class Outcome:
             return False
         return self.current_revision not in ("", self.update_revision)
 
+    def ray_cluster(self, name: str) -> RayClusterState | None:
+        """Return a RayCluster by its name, None where there is none of it."""
+        return next((it for it in self.ray_clusters if it.name == name), None)
+
     def pods_of(self, cluster: str) -> tuple[PodState, ...]:
         """Return the pods of a RayCluster that are to stay."""
         return tuple(pod for pod in self.pods if pod.cluster == cluster and not pod.deleting)

@@ -44,7 +44,7 @@ def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
 
 def _not_made(outcome: Outcome, cluster: str) -> str:
     """Return KubeRay's words where it could not make a pod, "" otherwise."""
-    state = next((it for it in outcome.ray_clusters if it.name == cluster), None)
+    state = outcome.ray_cluster(cluster)
     failure = find(state.conditions, "ReplicaFailure") if state is not None else None
     return words_of(failure.message) if failure is not None and failure.status == "True" else ""
 
@@ -85,7 +85,7 @@ def starting(outcome: Outcome, cluster: str) -> Finding | None:
 
 def _wanted(outcome: Outcome, cluster: str) -> int:
     """Return how many pods a cluster is to have at the least: its head and what its groups want."""
-    found = next((item for item in outcome.ray_clusters if item.name == cluster), None)
+    found = outcome.ray_cluster(cluster)
     groups = found.groups if found else ()
     return 1 + sum((group.replicas or 0) * group.hosts for group in groups)
 
