@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -168,7 +168,9 @@ def complete(
     tokens: int = 8,
     seconds: float = 300.0,
     client: httpx.Client | None = None,
+    body_after: float = 0.0,
 ) -> httpx.Response:
+    """Ask for so many tokens; the body follows the headers after so many seconds."""
     body = {
         "model": model,
         "prompt": "Once upon a time",
@@ -176,17 +178,30 @@ def complete(
         "temperature": 0,
         "ignore_eos": True,
     }
-    if client is not None:
-        return client.post(f"{url}/completions", json=body, timeout=seconds)
-    return httpx.post(f"{url}/completions", json=body, timeout=seconds, trust_env=False)
+    content = json.dumps(body).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(content))}
+    with nullcontext(client) if client else httpx.Client(trust_env=False) as used:
+        return used.post(
+            f"{url}/completions",
+            headers=headers,
+            content=late(content, body_after) if body_after else content,
+            timeout=seconds,
+        )
+
+
+def late(content: bytes, seconds: float) -> Iterator[bytes]:
+    """Yield a body as a client does that first sends its headers, over a network that is slow."""
+    time.sleep(seconds)
+    yield content
 
 
 @contextmanager
-def load_on(url: str, model: str, clients: int, tokens: int = 200) -> Iterator[list[int]]:
-    """Keep so many clients asking; yields the list of status codes, 0 for a broken connection."""
+def load_on(
+    url: str, model: str, clients: int, tokens: int = 200, body_after: float = 0.0
+) -> Iterator[list[int | str]]:
+    """Keep so many clients asking; yields the growing list of status codes, or what broke."""
     stop = threading.Event()
-    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
-    codes: list[int] = []
+    answers: list[int | str] = []
 
     def ask() -> None:
         # one connection for each: a new client for every request would be the bottleneck, and
@@ -194,19 +209,17 @@ def load_on(url: str, model: str, clients: int, tokens: int = 200) -> Iterator[l
         with httpx.Client(trust_env=False) as client:
             while not stop.is_set():
                 try:
-                    answer = complete(url, model, tokens=tokens, client=client)
-                    answers.put(answer.status_code)
-                except httpx.HTTPError:
-                    answers.put(0)
+                    asked = {"tokens": tokens, "client": client, "body_after": body_after}
+                    answers.append(complete(url, model, **asked).status_code)
+                except httpx.HTTPError as error:
+                    answers.append(repr(error))
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
-        yield codes
+        yield answers
     finally:
         stop.set()
         for thread in threads:
             thread.join(300)
-        while not answers.empty():
-            codes.append(answers.get())

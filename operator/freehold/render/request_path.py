@@ -17,10 +17,16 @@ _LEAST_QUEUE = 256
 # The deployments in front of the engine only pass on; nothing may wait in them.
 _UNHINDERED = 100_000
 
+# A body beyond is handed on all the same, but not a second time. A request that waits holds one
+# such buffer. A prompt of 60,000 tokens of English fits.
+_REPLAYED_BYTES = 256 * 1024
+
 # On every process of a Ray that serves directly. The stop is hard for whatever still waits for a
 # cold start or still streams when any replica comes or goes, so it lies beyond both. A request
 # whose replica ends before it answers goes to another one: to be begun twice does it no harm.
-# For that HAProxy must have found out who is gone, or it tries the same one three times.
+# For that HAProxy must have found out who is gone, or it tries the same one three times, and must
+# have had the whole body before it sent any of it (``sc_conn_send`` of HAProxy 2.8 keeps a copy of
+# no other); it waits for one only where Serve's router is to see it too.
 DIRECT_ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "1",
@@ -29,6 +35,8 @@ DIRECT_ENVIRONMENT = {
     "RAY_SERVE_HAPROXY_INGRESS_REQUEST_ROUTER_TIMEOUT_S": "3600",
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
+    "RAY_SERVE_INGRESS_REQUEST_ROUTER_FORWARD_BODY": "1",
+    "RAY_SERVE_HAPROXY_INGRESS_REQUEST_ROUTER_BUFSIZE": str(_REPLAYED_BYTES),
 }
 # On the processes of an application alone: Serve's own have none of our code. Where a proxy of
 # Serve's reads the headers, as on the stock path, an application is too late to take any off.
