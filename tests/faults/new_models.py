@@ -26,6 +26,14 @@ def manifest(name: str, **spec: Any) -> str:
     return json.dumps(data)
 
 
+def worker_with(environment: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the templates of the quick start's workers, with more in their environment."""
+    worker = yaml.safe_load(QUICK_START.read_text())["spec"]["templates"]["worker"]
+    (container,) = worker["spec"]["containers"]
+    container["env"] = environment
+    return {"worker": worker}
+
+
 @contextmanager
 def new(fault: str, model: Model, /, **spec: Any) -> Iterator[Story]:
     """Apply a model that something is wrong with; at the end it is Ready at zero."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster.model import Model, is_english
 from tests.faults.conftest import Keep
-from tests.faults.new_models import new, refused
+from tests.faults.new_models import new, refused, worker_with
 from tests.faults.weights import DEMO, copied
 from tests.node.machine import HOST_ADDRESS
 from tests.s3.server import running_s3
@@ -54,10 +54,9 @@ def test_the_hub_s_token_is_wrong(place: Callable[[str], Model], keep: Keep) -> 
             {"name": "HF_ENDPOINT", "value": hub.url},
             {"name": "HF_HUB_OFFLINE", "value": "0"},
         ]
-        worker = {"spec": {"containers": [{"name": "ray-worker", "env": environment}]}}
         source = {"source": f"hf://{hub.repository}", **_secret(model, {"HF_TOKEN": WRONG})}
         fault = "The token of the hub may not read the model, then it may"
-        with new(fault, model, model=source, templates={"worker": worker}) as story:
+        with new(fault, model, model=source, templates=worker_with(environment)) as story:
             story.told = refused(model)
             _secret(model, {"HF_TOKEN": str(hub.token)})
         keep(story)
