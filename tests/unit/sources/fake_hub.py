@@ -68,6 +68,8 @@ class FakeHub:
             siblings = [{"rfilename": n, "size": len(b)} for n, b in self.files.items()]
             info = {"id": self.repository, "sha": self.commit, "siblings": siblings}
             return 200, {"Content-Type": "application/json"}, json.dumps(info).encode()
+        if path.startswith(f"{api}/tree/"):
+            return self._tree(path.removeprefix(f"{api}/tree/"))
         start = f"/{self.repository}/resolve/"
         if not path.startswith(start):
             return 404, {"X-Error-Code": "RepoNotFound"}, b""
@@ -79,6 +81,20 @@ class FakeHub:
             return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit}, b""
         etag = hashlib.sha1(body, usedforsecurity=False).hexdigest()
         return 200, {"X-Repo-Commit": self.commit, "ETag": f'"{etag}"'}, body
+
+    def _tree(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """List the files of a revision, or of a folder in it."""
+        _, _, folder = path.partition("/")
+        inside = f"{folder}/" if folder else ""
+        found = {n: b for n, b in self.files.items() if n.startswith(inside)}
+        if not found:
+            return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit}, b""
+        listed = [
+            {"type": "file", "oid": hashlib.sha1(b, usedforsecurity=False).hexdigest()}
+            | {"size": len(b), "path": n}
+            for n, b in found.items()
+        ]
+        return 200, {"Content-Type": "application/json"}, json.dumps(listed).encode()
 
 
 def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
