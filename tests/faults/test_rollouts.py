@@ -20,23 +20,23 @@ def test_an_image_cannot_be_pulled(served: Model, keep: Keep) -> None:
     _goes_back(served, keep, fault, rollout=SHORT, engine={"images": [absent]})
 
 
+def test_an_engine_has_too_little_memory(served: Model, keep: Keep) -> None:
+    fault = "Workers are limited to less memory than an engine needs"
+    message = _goes_back(served, keep, fault, templates=_limited("memory", "600Mi"))
+    # Ray ends the engine before the kernel would, and says of how much
+    assert "OutOfMemoryError" in message and "0.59GB limit" in message
+
+
 def test_a_worker_has_too_little_memory(served: Model, keep: Keep) -> None:
-    limit = {"requests": {"cpu": "200m", "memory": "600Mi"}, "limits": {"memory": "600Mi"}}
-    container = {"name": "ray-worker", "resources": limit}
-    templates = {"worker": {"spec": {"containers": [container]}}}
-    message = _goes_back(
-        served, keep, "Workers are limited to less memory than they need", templates=templates
-    )
+    fault = "Workers are limited to less memory than Ray needs"
+    soon = {"progressDeadline": "120s"}
+    message = _goes_back(served, keep, fault, rollout=soon, templates=_limited("memory", "64Mi"))
     assert "OOMKilled" in message
 
 
 def test_a_worker_has_too_little_disk(served: Model, keep: Keep) -> None:
-    limit = {"requests": {"cpu": "200m"}, "limits": {"ephemeral-storage": "64Ki"}}
-    container = {"name": "ray-worker", "resources": limit}
-    templates = {"worker": {"spec": {"containers": [container]}}}
-    message = _goes_back(
-        served, keep, "Workers are limited to less disk than they write", templates=templates
-    )
+    fault = "Workers are limited to less disk than they write"
+    message = _goes_back(served, keep, fault, templates=_limited("ephemeral-storage", "64Ki"))
     assert "evicted" in message and "64Ki" in message
 
 
@@ -79,6 +79,13 @@ def _goes_back(
     assert story.load is not None and story.load.lost == []
     assert served.status["currentRevision"] == before
     return str(story.told)
+
+
+def _limited(resource: str, limit: str) -> dict[str, Any]:
+    """Return templates whose workers may take no more of a resource."""
+    resources = {"requests": {"cpu": "200m", resource: limit}, "limits": {resource: limit}}
+    container = {"name": "ray-worker", "resources": resources}
+    return {"worker": {"spec": {"containers": [container]}}}
 
 
 def _former(model: Model, spec: dict[str, Any]) -> dict[str, Any]:

@@ -22,14 +22,15 @@ def trouble_of(outcome: Outcome, cluster: str) -> Finding | None:
     return next(_troubles(outcome, cluster), None)
 
 
+def ended_of(outcome: Outcome, cluster: str) -> Finding | None:
+    """Return which pod of a RayCluster was ended, or crashes; None where none was."""
+    return next(_ended(outcome, cluster), None)
+
+
 def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
-    ordered = sorted(outcome.pods_of(cluster), key=lambda pod: pod.name)
+    ordered = _ordered(outcome, cluster)
     yield from _of_containers(ordered, True, api.IMAGE_PULL_FAILED)
-    for pod in outcome.evicted:
-        if pod.cluster == cluster:
-            said = full_stop(f"Pod {pod.name} was evicted: {pod.evicted}")
-            yield Finding(api.PODS_EVICTED, said)
-    yield from _of_containers(ordered, False, api.PODS_CRASHING)
+    yield from _ended(outcome, cluster)
     unfit = [pod for pod in ordered if pod.unschedulable]
     if unfit:
         first, names = unfit[0], listed([pod.name for pod in unfit])
@@ -40,6 +41,18 @@ def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
     if said:
         message = full_stop(f"KubeRay cannot make a pod of cluster {cluster}: {said}")
         yield Finding(api.PODS_NOT_MADE, message)
+
+
+def _ended(outcome: Outcome, cluster: str) -> Iterator[Finding]:
+    for pod in outcome.evicted:
+        if pod.cluster == cluster:
+            said = full_stop(f"Pod {pod.name} was evicted: {pod.evicted}")
+            yield Finding(api.PODS_EVICTED, said)
+    yield from _of_containers(_ordered(outcome, cluster), False, api.PODS_CRASHING)
+
+
+def _ordered(outcome: Outcome, cluster: str) -> list[PodState]:
+    return sorted(outcome.pods_of(cluster), key=lambda pod: pod.name)
 
 
 def _not_made(outcome: Outcome, cluster: str) -> str:

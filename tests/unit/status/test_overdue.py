@@ -80,6 +80,15 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="a node ended a pod",
         ),
         pytest.param(
+            replace(
+                beside(application("DEPLOY_FAILED", "The actor never ran")),
+                evicted=(pod("chat-new-w", of="chat-new", evicted="over 1Gi"),),
+            ),
+            "Serve could not deploy chat on cluster chat-new: "
+            "Pod chat-new-w was evicted: over 1Gi.",
+            id="Serve does not know why its engine is gone",
+        ),
+        pytest.param(
             beside(application("DEPLOY_FAILED", "ValueError: no weights")),
             "Serve could not deploy chat on cluster chat-new: ValueError: no weights.",
             id="Serve gave up beside what serves",
