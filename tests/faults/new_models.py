@@ -17,9 +17,13 @@ from tests.node.installation import QUICK_START
 SECONDS = 300.0
 
 
+def _quick_start() -> dict[str, Any]:
+    return dict(yaml.safe_load(QUICK_START.read_text()))
+
+
 def manifest(name: str, **spec: Any) -> str:
     """Return the quick start's model under another name, with other fields."""
-    data = yaml.safe_load(QUICK_START.read_text())
+    data = _quick_start()
     data["metadata"]["name"] = name
     for field, value in spec.items():
         data["spec"][field] = {**data["spec"].get(field, {}), **value}
@@ -28,7 +32,7 @@ def manifest(name: str, **spec: Any) -> str:
 
 def worker_with(environment: list[dict[str, str]]) -> dict[str, Any]:
     """Return the templates of the quick start's workers, with more in their environment."""
-    worker = yaml.safe_load(QUICK_START.read_text())["spec"]["templates"]["worker"]
+    worker = _quick_start()["spec"]["templates"]["worker"]
     (container,) = worker["spec"]["containers"]
     container["env"] = environment
     return {"worker": worker}

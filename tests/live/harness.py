@@ -209,8 +209,10 @@ def load_on(
         with httpx.Client(trust_env=False) as client:
             while not stop.is_set():
                 try:
-                    asked = {"tokens": tokens, "client": client, "body_after": body_after}
-                    answers.append(complete(url, model, **asked).status_code)
+                    answer = complete(
+                        url, model, tokens=tokens, client=client, body_after=body_after
+                    )
+                    answers.append(answer.status_code)
                 except httpx.HTTPError as error:
                     answers.append(repr(error))
 

@@ -42,7 +42,7 @@ def test_a_killed_worker_heals(tiny: Path, tmp_path: Path) -> None:
             workers[1].send_signal(signal.SIGKILL)
             eventually("a new engine answers", answered_by_another, HEALING_SECONDS)
         # also what the engine had: the next one answers it
-        assert set(codes) == {200}, codes
+        assert len(codes) > CLIENTS and set(codes) == {200}, codes
         assert run.stop() == 0
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
 

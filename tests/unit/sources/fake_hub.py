@@ -79,8 +79,7 @@ class FakeHub:
         body = self.files.get(name)
         if body is None:
             return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit}, b""
-        etag = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        return 200, {"X-Repo-Commit": self.commit, "ETag": f'"{etag}"'}, body
+        return 200, {"X-Repo-Commit": self.commit, "ETag": f'"{_oid(body)}"'}, body
 
     def _tree(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """List the files of a revision, or of a folder in it."""
@@ -90,11 +89,13 @@ class FakeHub:
         if not found:
             return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self.commit}, b""
         listed = [
-            {"type": "file", "oid": hashlib.sha1(b, usedforsecurity=False).hexdigest()}
-            | {"size": len(b), "path": n}
-            for n, b in found.items()
+            {"type": "file", "oid": _oid(b), "size": len(b), "path": n} for n, b in found.items()
         ]
         return 200, {"Content-Type": "application/json"}, json.dumps(listed).encode()
+
+
+def _oid(body: bytes) -> str:
+    return hashlib.sha1(body, usedforsecurity=False).hexdigest()
 
 
 def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
