@@ -34,5 +34,5 @@ def awake(model: Model) -> Model:
     """The model with a replica that answers, and stays."""
     model.edit(autoscaling={"minReplicas": 1})
     model.wait("Ready", "True", "Answers", ENGINE_SECONDS)
-    model.until("a worker pod runs", lambda: model.pods("worker"))
+    model.until("a worker pod is ready", lambda: model.settled("worker"))
     return model

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.control_plane.cluster import Cluster
+from tests.control_plane.cluster import Cluster, holds
 from tests.control_plane.processes import wait_for
 from tests.integration.operator import condition
 
@@ -114,6 +114,15 @@ class Model:
     def pods(self, role: str = "worker") -> list[str]:
         """Return the names of those."""
         return [it["metadata"]["name"] for it in self.standing(role)]
+
+    def settled(self, role: str) -> str | None:
+        """Return the name of the ready pod of a role that was made first, if one is ready.
+
+        It is the one that stays: Serve takes away a replica that starts before one that runs.
+        """
+        ready = [it for it in self.standing(role) if holds(it, "Ready")]
+        made = sorted((it["metadata"]["creationTimestamp"], it["metadata"]["name"]) for it in ready)
+        return made[0][1] if made else None
 
     @property
     def serving_workers(self) -> set[str]:
