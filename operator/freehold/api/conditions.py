@@ -341,9 +341,11 @@ IMAGE_PULL_FAILED = _waits(
 PODS_CRASHING = _waits(
     "PodsCrashing",
     (PLACED, SCALED),
-    "A container of a pod ends again and again.",
-    "Read the log of the pod that the message names (`kubectl logs POD --previous`); check "
-    "spec.templates and memory limits.",
+    "A container of a pod failed, perhaps again and again. Where Ray's autoscaler makes pods, "
+    "KubeRay takes the pod away and makes another.",
+    "Raise the memory limit where the message says OOMKilled. Else read the log of the pod that it "
+    "names (`kubectl logs POD`, `--previous` where the container was started again; a pod that is "
+    "gone has its log where logs are collected) and check spec.templates.",
     Actor.USER,
 )
 PODS_EVICTED = _waits(

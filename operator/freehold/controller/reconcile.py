@@ -18,8 +18,8 @@ from freehold.controller.cache import Cache
 from freehold.controller.carry_out import Writer
 from freehold.controller.decide import Decider, Decision
 from freehold.controller.deletion import GUARDED, Deletions
+from freehold.controller.ended_pods import EndedPods
 from freehold.controller.engines import Observer
-from freehold.controller.evictions import Evictions
 from freehold.controller.gather import Seen, gather
 from freehold.controller.learned import (
     beginning,
@@ -90,7 +90,7 @@ class Reconciler:
         peers: Who connects to every model; None for no NetworkPolicies.
         forget: Drops what the queue remembers of a model that is gone.
         checked: Uids of revisions that were found whole; one that is gone is to be taken out.
-        evictions: Remembers pods that nodes ended.
+        ended_pods: Remembers pods that ended.
     """
 
     cache: Cache
@@ -105,7 +105,7 @@ class Reconciler:
     peers: Peers | None
     forget: Callable[[Key], None]
     checked: set[str] = field(default_factory=set)
-    evictions: Evictions = field(default_factory=Evictions)
+    ended_pods: EndedPods = field(default_factory=EndedPods)
 
     async def reconcile(self, key: Key) -> Next:
         """Look at one model.
@@ -217,7 +217,7 @@ class Reconciler:
             ray_service=standing_service(seen),
             ray_clusters=seen.ray_clusters,
             pods=seen.pods,
-            evicted=self.evictions.lately(seen.key, seen.pods, self.now()),
+            ended=self.ended_pods.lately(seen.key, seen.pods, self.now()),
         )
         if revision is None:
             return outcome
@@ -258,7 +258,7 @@ class Reconciler:
         self.reporter.forget(key)
         self.observer.forget(key)
         self.recovery.forget(key)
-        self.evictions.forget(key)
+        self.ended_pods.forget(key)
         self.writer.secrets.forget(key)
         try:
             wait = await self._free(key)

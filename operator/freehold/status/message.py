@@ -25,7 +25,8 @@ def words_of(text: str) -> str:
 
 
 def full_stop(text: str) -> str:
-    """Return a text that ends as a sentence does."""
+    """Return a text that ends as a sentence does, also where blanks follow it."""
+    text = text.rstrip()
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 

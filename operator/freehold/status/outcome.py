@@ -205,7 +205,7 @@ class Outcome:
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.
-        evicted: Those that nodes ended lately, of each RayCluster the last; they may be gone.
+        ended: Those that ended lately, of each RayCluster the last; they may be gone.
         engines: What Serve tells of replicas; None while it does not answer or was not asked.
         submission: What Serve says of what it was given; None while it does not answer.
         retry: That Serve is given again what it gave up; None where not.
@@ -237,7 +237,7 @@ class Outcome:
     ray_service: RayServiceState | None = None
     ray_clusters: tuple[RayClusterState, ...] = ()
     pods: tuple[PodState, ...] = ()
-    evicted: tuple[PodState, ...] = ()
+    ended: tuple[PodState, ...] = ()
     engines: Engines | None = None
     submission: Submission | None = None
     retry: Retry | None = None

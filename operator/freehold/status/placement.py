@@ -44,11 +44,13 @@ def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
 
 
 def _ended(outcome: Outcome, cluster: str) -> Iterator[Finding]:
-    for pod in outcome.evicted:
-        if pod.cluster == cluster:
+    ended = [pod for pod in outcome.ended if pod.cluster == cluster]
+    for pod in ended:
+        if pod.evicted:
             said = full_stop(f"Pod {pod.name} was evicted: {pod.evicted}")
             yield Finding(api.PODS_EVICTED, said)
-    yield from _of_containers(_ordered(outcome, cluster), False, api.PODS_CRASHING)
+    pods = [*_ordered(outcome, cluster), *ended]
+    yield from _of_containers(pods, False, api.PODS_CRASHING)
 
 
 def _ordered(outcome: Outcome, cluster: str) -> list[PodState]:
@@ -72,7 +74,7 @@ def _of_containers(pods: list[PodState], of_image: bool, reason: api.Reason) -> 
 def in_the_way(outcome: Outcome) -> Finding | None:
     """Return why pods of what serves cannot run, None where all of them do."""
     cluster = outcome.serving_cluster
-    # a pod that was evicted lately is no matter where another one runs in its place
+    # a pod that ended lately is no matter where another one runs in its place
     return trouble_of(outcome, cluster) if starting(outcome, cluster) is not None else None
 
 

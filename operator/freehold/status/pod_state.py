@@ -68,7 +68,9 @@ class PodState:
         running: Whether every container of it runs.
         unschedulable: The scheduler's words where it finds no node; "" otherwise.
         evicted: The kubelet's words where it ended the pod for what it took of the node, such as
-            disk; "" otherwise. Such a pod never runs again, and KubeRay soon deletes it.
+            disk; "" otherwise.
+        ended: Whether it failed and never runs again, though nobody deleted it. KubeRay soon does:
+            where Ray's autoscaler makes pods, a container that ends is not started again.
         troubles: Containers that do not run for a reason that does not pass by waiting alone.
         waits_for_volumes: Whether it is on a node that has not mounted all that it refers to.
         restarts: How often its containers were restarted, all together.
@@ -86,6 +88,7 @@ class PodState:
     running: bool
     unschedulable: str
     evicted: str
+    ended: bool
     troubles: tuple[ContainerTrouble, ...]
     waits_for_volumes: bool
     restarts: int
@@ -118,11 +121,21 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
         running=status.get("phase") == "Running" and _all_run(main),
         unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",
         evicted=text(status.get("message")) if status.get("reason") == "Evicted" else "",
+        ended=not metadata.get("deletionTimestamp") and _failed(raw, main),
         troubles=tuple(_troubles(containers)),
         waits_for_volumes=_waits_for_volumes(raw, said),
         restarts=sum(count(item.get("restartCount")) or 0 for item in containers),
         deleting=bool(metadata.get("deletionTimestamp")),
     )
+
+
+def _failed(raw: Mapping[str, Any], main: tuple[Mapping[str, Any], ...]) -> bool:
+    """Tell a pod that failed, also in the second before the kubelet says so of all of it."""
+    if mapping(raw, "status").get("phase") == "Failed":
+        return True
+    ends = [mapping(item, "state", "terminated") for item in main]
+    once = mapping(raw, "spec").get("restartPolicy") == "Never"
+    return once and any(end.get("exitCode") for end in ends)
 
 
 def _waits_for_volumes(raw: Mapping[str, Any], said: tuple[ConditionState, ...]) -> bool:

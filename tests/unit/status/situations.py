@@ -117,7 +117,8 @@ HEAD = pod("chat-old-head", "head")
 WORKERS = (pod("chat-old-h100-worker-0"), pod("chat-old-h100-worker-1"))
 PODS = (HEAD, *WORKERS)
 UNPLACED = pod("chat-old-h100-worker-2", running=False, unschedulable="0/3 are available")
-EVICTED = (pod("chat-old-h100-worker-7", evicted="It takes more than 1Gi of disk."),)
+KILLED = ContainerTrouble("ray-worker", "OOMKilled", "exit code 137")
+EVICTED = (pod("chat-old-h100-worker-7", ended=True, evicted="It takes more than 1Gi of disk."),)
 ENGINES = Engines(1, frozenset({"e1"}))
 ANSWERED = Probe(frozenset({"e1"}))
 SERVES = Outcome(
@@ -368,14 +369,20 @@ STARTING = [
         "InProgress",
     ),
     Situation(
+        "a container took too much memory, its pod is gone and another one starts",
+        replace(with_pod(), ended=(pod("chat-old-h100-worker-7", ended=True, troubles=(KILLED,)),)),
+        ("False", api.PODS_CRASHING),
+        "InProgress",
+    ),
+    Situation(
         "a node ended a pod, and another one starts",
-        replace(with_pod(), evicted=EVICTED),
+        replace(with_pod(), ended=EVICTED),
         ("False", api.PODS_EVICTED),
         "InProgress",
     ),
     Situation(
         "a node ended a pod, and another one runs in its place",
-        replace(COMING, pods=PODS, evicted=EVICTED),
+        replace(COMING, pods=PODS, ended=EVICTED),
         ("False", api.DEPLOYING),
         "InProgress",
     ),

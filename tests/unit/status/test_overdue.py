@@ -43,6 +43,8 @@ from freehold.status.overdue import given_up
 from freehold.status.pod_state import ContainerTrouble
 
 CRASHES = (ContainerTrouble("ray-worker", "CrashLoopBackOff", "last ended with Error"),)
+GONE = pod("chat-new-w", of="chat-new", ended=True, evicted="It takes over 1Gi. ")
+KILLED = (ContainerTrouble("ray-worker", "OOMKilled", "exit code 137"),)
 UNFIT = pod("chat-new-w", of="chat-new", running=False, unschedulable="0/3 nodes are available")
 SAID_RUNNING, SAID_FAILED = (
     Submission("chat-old", status, taken=True) for status in ("RUNNING", "DEPLOY_FAILED")
@@ -75,17 +77,22 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="a quota",
         ),
         pytest.param(
-            replace(beside(), evicted=(pod("chat-new-w", of="chat-new", evicted="over 1Gi"),)),
-            "Pod chat-new-w was evicted: over 1Gi.",
+            replace(beside(), ended=(GONE,)),
+            "Pod chat-new-w was evicted: It takes over 1Gi.",
             id="a node ended a pod",
+        ),
+        pytest.param(
+            replace(beside(), ended=(pod("chat-new-w", of="chat-new", troubles=KILLED),)),
+            "Pod chat-new-w, container ray-worker: OOMKilled (exit code 137).",
+            id="the kernel ended what is gone",
         ),
         pytest.param(
             replace(
                 beside(application("DEPLOY_FAILED", "The actor never ran")),
-                evicted=(pod("chat-new-w", of="chat-new", evicted="over 1Gi"),),
+                ended=(GONE,),
             ),
             "Serve could not deploy chat on cluster chat-new: "
-            "Pod chat-new-w was evicted: over 1Gi.",
+            "Pod chat-new-w was evicted: It takes over 1Gi.",
             id="Serve does not know why its engine is gone",
         ),
         pytest.param(

@@ -255,6 +255,12 @@ def test_nothing_that_stands_anywhere_is_an_error(data: st.DataObject, raw: Any)
     assert len(summarize(found, given_raw, NOW)["conditions"]) == 7
 
 
+def _running_but(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a status that calls a pod running, with a container in some state."""
+    container = {"name": "ray-worker", "state": state}
+    return {"status": {"phase": "Running", "containerStatuses": [container]}}
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
@@ -285,6 +291,31 @@ def test_why_a_container_does_not_run(state: dict[str, Any], words: str) -> None
 def test_the_scheduler_s_words_are_kept() -> None:
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3"}
     assert read_pod({"status": {"conditions": [said]}}).unschedulable == "0/3"
+
+
+ENDS = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "ended"),
+    [
+        ({"status": {"phase": "Failed"}}, True),
+        ({"status": {"phase": "Running"}}, False),
+        ({"metadata": {"deletionTimestamp": "now"}, "status": {"phase": "Failed"}}, False),
+        ({"spec": {"restartPolicy": "Never"}, **_running_but(ENDS)}, True),
+        ({"spec": {"restartPolicy": "Never"}, **_running_but({"running": {}})}, False),
+        ({"spec": {"restartPolicy": "Always"}, **_running_but(ENDS)}, False),
+        (
+            {"spec": {"restartPolicy": "Never"}}
+            | _running_but({"terminated": {"reason": "Completed", "exitCode": 0}}),
+            False,
+        ),
+    ],
+)
+def test_a_pod_that_failed_and_is_not_started_again_has_ended(
+    raw: dict[str, Any], ended: bool
+) -> None:
+    assert read_pod(raw).ended is ended
 
 
 def test_the_kubelet_s_words_for_a_pod_that_it_ended_are_kept() -> None:

@@ -1,4 +1,4 @@
-"""Pods that a node ended: KubeRay deletes them within a second, and the reason goes with them."""
+"""Pods that ended: KubeRay deletes them within a second, and the reason goes with them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from datetime import datetime, timedelta
 from freehold.controller.queue import Key
 from freehold.status.pod_state import PodState
 
-# Longer than the kubelet lets a pod run that takes too much disk: it looks every ten seconds, once
-# the pod runs. So what happens again and again is told all the while.
+# Longer than a pod takes from its start to such an end: the kubelet looks every ten seconds for
+# what takes too much disk. So what happens again and again is told all the while.
 _REMEMBERED = timedelta(minutes=2)
 
 
 @dataclass(slots=True)
-class Evictions:
-    """The last pod of each RayCluster that was evicted, by model; a new process knows of none."""
+class EndedPods:
+    """The last pod of each RayCluster that ended, by model; a new process knows of none."""
 
     _last: dict[Key, dict[str, tuple[datetime, PodState]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
 
     def lately(self, key: Key, pods: tuple[PodState, ...], now: datetime) -> tuple[PodState, ...]:
-        """Take down who was evicted of a model's pods; return those of the last two minutes."""
+        """Take down which of a model's pods ended; return those of the last two minutes."""
         for pod in pods:
-            if pod.evicted:
+            if pod.ended:
                 self._last[key][pod.cluster] = (now, pod)
         known = self._last.get(key, {}).values()
         return tuple(pod for at, pod in known if now - at < _REMEMBERED)
