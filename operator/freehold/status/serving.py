@@ -158,9 +158,9 @@ def _failure(outcome: Outcome, cluster: ServedCluster) -> Finding | None:
 def _gave_up(outcome: Outcome, cluster: ServedCluster, name: str, words: str) -> Finding:
     ended = ended_of(outcome, cluster.name)
     # of an engine whose pod is gone Serve knows only that it is not there
+    pod = "" if ended is not None else _in_pod(outcome, cluster, words)
     said = ended.message if ended is not None else full_stop(words_of(words))
-    where = f"on cluster {cluster.name}{_in_pod(outcome, cluster, words)}"
-    message = f"Serve could not deploy {name} {where}: {said}"
+    message = f"Serve could not deploy {name} on cluster {cluster.name}{pod}: {said}"
     if outcome.retry is not None and outcome.retry.cluster == cluster.name:
         message += f" Given to Serve again {counted(outcome.retry.tries, 'time')}."
     return Finding(api.DEPLOY_FAILED, message)

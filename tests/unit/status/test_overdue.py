@@ -43,6 +43,7 @@ from freehold.status.overdue import given_up
 from freehold.status.pod_state import ContainerTrouble
 
 CRASHES = (ContainerTrouble("ray-worker", "CrashLoopBackOff", "last ended with Error"),)
+AT = pod("chat-new-v", of="chat-new", address="10.0.0.9")
 GONE = pod("chat-new-w", of="chat-new", ended=True, evicted="It takes over 1Gi. ")
 KILLED = (ContainerTrouble("ray-worker", "OOMKilled", "exit code 137"),)
 UNFIT = pod("chat-new-w", of="chat-new", running=False, unschedulable="0/3 nodes are available")
@@ -88,7 +89,9 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
         ),
         pytest.param(
             replace(
-                beside(application("DEPLOY_FAILED", "The actor never ran")),
+                beside(
+                    application("DEPLOY_FAILED", "ActorDiedError (pid=7, ip=10.0.0.9)"), pods=(AT,)
+                ),
                 ended=(GONE,),
             ),
             "Serve could not deploy chat on cluster chat-new: "
