@@ -19,6 +19,7 @@ import psutil
 T = TypeVar("T")
 MARKER = "FREEHOLD_CONTROL_PLANE"
 LAST_LINES = 15
+_PAUSE = 0.25
 KEEPER = Path(__file__).with_name("keeper.py")
 
 
@@ -33,16 +34,18 @@ def wait_for(what: str, found: Callable[[], T], seconds: float, every: float = 0
         what: What is waited for, for the error.
         found: Asked again and again until its answer counts as true.
         seconds: How long to wait at most.
-        every: Seconds between two questions.
+        every: Seconds between the first two questions. What takes longer is asked about less
+            often, down to four times a second: each question takes from what is waited for.
 
     Raises:
         TimeoutError: It is not found in time; names ``what``.
     """
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, every
     while not (answer := found()):
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(every)
+        time.sleep(pause)
+        pause = min(1.2 * pause, max(every, _PAUSE))
     return answer
 
 

@@ -207,6 +207,43 @@ def test_without_room_for_two_clusters_the_pod_without_a_node_is_named(model: Mo
     assert model.service["metadata"]["annotations"]["freehold.dev/revision"] == after
 
 
+def test_a_worker_that_the_kernel_ended_is_told_though_it_is_gone(
+    model: Model, serving: str
+) -> None:
+    old = model.active
+    model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
+    model.edit(engine=NEXT, rollout=LATE)
+    (new,) = until("there is a new cluster", lambda: {*model.ray_clusters} - {old})
+    worker = until("its worker runs", lambda: running_worker(model, new))
+    end_by_kernel(model, worker)
+    name = worker["metadata"]["name"]
+    until("another one runs", lambda: name_of(running_worker(model, new)) not in ("", name))
+    model.edit(rollout=SOON)
+    until_back(model, serving)
+    message = condition(model.now, "Stalled")["message"]
+    assert f"Pod {name}, container " in message
+    assert "OOMKilled (exit code 137)" in message
+
+
+def running_worker(model: Model, ray_cluster: str) -> Object | None:
+    """Return the worker of a cluster, once it runs."""
+    workers = [it for it in model.pods(ray_cluster) if _is_worker(it) and _runs(it)]
+    return workers[0] if workers else None
+
+
+def name_of(item: Object | None) -> str:
+    return item["metadata"]["name"] if item else ""
+
+
+def end_by_kernel(model: Model, pod: Object) -> None:
+    """Have the container of a pod end as one does that takes more memory than it may."""
+    (told,) = pod["status"]["containerStatuses"]
+    end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    ended = {"containerStatuses": [told | {"state": end, "ready": False}]}
+    place = (pod["metadata"]["name"], "--subresource=status", "--type=merge")
+    model.kubectl("patch", "pod", *place, f"-p={json.dumps({'status': ended})}")
+
+
 def test_with_recreate_the_old_cluster_is_built_again(model: Model, recorded: Recording) -> None:
     """Serve gives up on the new one and nothing answers, so nothing is waited for."""
     recreate = {**LATE, "type": "Recreate"}

@@ -211,7 +211,10 @@ def _model(resource: Resource, metadata: Mapping[str, Any]) -> Key | None:
 
 
 # Of a pod where it is, since its template stands in the RayService; of a node what repels pods.
-_SPEC = {"Pod": ("nodeName", "schedulingGates"), "Node": ("taints", "unschedulable")}
+_SPEC = {
+    "Pod": ("nodeName", "restartPolicy", "schedulingGates"),
+    "Node": ("taints", "unschedulable"),
+}
 # Written at every look, whether anything happened or not.
 _RESTLESS = ("lastUpdateTime", "lastHeartbeatTime", "lastProbeTime")
 

@@ -22,11 +22,13 @@ class EndedPods:
         default_factory=lambda: defaultdict(dict)
     )
 
-    def lately(self, key: Key, pods: tuple[PodState, ...], now: datetime) -> tuple[PodState, ...]:
-        """Take down which of a model's pods ended; return those of the last two minutes."""
-        for pod in pods:
-            if pod.ended:
-                self._last[key][pod.cluster] = (now, pod)
+    def seen(self, key: Key, pod: PodState, now: datetime) -> None:
+        """Take down a pod of a model, if it ended; of every state of it, since the next is gone."""
+        if pod.ended:
+            self._last[key][pod.cluster] = (now, pod)
+
+    def lately(self, key: Key, now: datetime) -> tuple[PodState, ...]:
+        """Return a model's pods that ended in the last two minutes."""
         known = self._last.get(key, {}).values()
         return tuple(pod for at, pod in known if now - at < _REMEMBERED)
 

@@ -39,10 +39,12 @@ from freehold.kube.resources import (
     ACCELERATOR_CLASSES,
     MODEL_DEPLOYMENTS,
     NODES,
+    PODS,
     Resource,
 )
 from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.network_policies import Peers
+from freehold.status.pod_state import read_pod
 
 _log = logging.getLogger(__name__)
 
@@ -173,6 +175,8 @@ class Operator:
         key = next((it.model for it in (new, old) if it is not None), None)
         if key is None:
             return
+        if resource == PODS and new is not None:
+            self.reconciler.ended_pods.seen(key, read_pod(new.body), datetime.now(UTC))
         if resource == MODEL_DEPLOYMENTS:
             self._model_changed(key, old, new)
         else:

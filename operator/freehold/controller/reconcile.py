@@ -217,7 +217,7 @@ class Reconciler:
             ray_service=standing_service(seen),
             ray_clusters=seen.ray_clusters,
             pods=seen.pods,
-            ended=self.ended_pods.lately(seen.key, seen.pods, self.now()),
+            ended=self.ended_pods.lately(seen.key, self.now()),
         )
         if revision is None:
             return outcome

@@ -17,18 +17,19 @@ SOUND = pod("chat-old-w-3")
 
 
 def test_the_last_of_each_cluster_is_told_while_it_is_news() -> None:
-    ended = EndedPods()
-    assert ended.lately(KEY, (SOUND,), NOW) == ()
-    assert ended.lately(KEY, (FIRST, OTHER, SOUND), NOW) == (FIRST, OTHER)
-    later = NOW + timedelta(minutes=1)
-    assert ended.lately(KEY, (SECOND, SOUND), later) == (SECOND, OTHER)
-    assert ended.lately(KEY, (SOUND,), later + timedelta(seconds=61)) == (SECOND,)
-    assert ended.lately(KEY, (SOUND,), later + timedelta(minutes=2)) == ()
+    ended, later = EndedPods(), NOW + timedelta(minutes=1)
+    for it in (FIRST, OTHER, SOUND):
+        ended.seen(KEY, it, NOW)
+    assert ended.lately(KEY, NOW) == (FIRST, OTHER)
+    ended.seen(KEY, SECOND, later)
+    assert ended.lately(KEY, later) == (SECOND, OTHER)
+    assert ended.lately(KEY, later + timedelta(seconds=61)) == (SECOND,)
+    assert ended.lately(KEY, later + timedelta(minutes=2)) == ()
 
 
 def test_a_model_s_are_its_own_and_go_with_it() -> None:
     ended = EndedPods()
-    ended.lately(KEY, (FIRST,), NOW)
-    assert ended.lately(Key("models", "other"), (SOUND,), NOW) == ()
+    ended.seen(KEY, FIRST, NOW)
+    assert ended.lately(Key("models", "other"), NOW) == ()
     ended.forget(KEY)
-    assert ended.lately(KEY, (SOUND,), NOW) == ()
+    assert ended.lately(KEY, NOW) == ()
