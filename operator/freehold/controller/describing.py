@@ -88,7 +88,7 @@ class Describer:
         live = next((it for it in seen.describing if it["metadata"]["name"] == name), None)
         if live is None or live["metadata"].get("deletionTimestamp"):
             return await self._begin(pod, model, seen, live)
-        if mapping(live, "status").get("phase") not in _ENDED:
+        if not _has_ended(live):
             waits = _waiting(live, model) or self._has_no_folder(live, model)
             return waits or self._known(seen, name) or _reading(name, model)
         found = _answer(live, model, pin_only=pin_only)
@@ -212,6 +212,14 @@ def _waiting(pod: Object, model: ModelDeployment) -> Finding | None:
 
 def _reading(name: str, model: ModelDeployment) -> Finding:
     return Finding(api.DESCRIBING_MODEL, f"The pod {name} reads {model.spec.model.source}.")
+
+
+def _has_ended(pod: Mapping[str, Any]) -> bool:
+    """Tell a pod whose container has ended for good; the kubelet says so of the pod a moment later.
+
+    One that a node ended may have no container.
+    """
+    return mapping(pod, "status").get("phase") in _ENDED or bool(_terminated(pod))
 
 
 def _terminated(pod: Mapping[str, Any]) -> Mapping[str, Any]:

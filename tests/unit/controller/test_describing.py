@@ -45,11 +45,11 @@ class Pods:
     async def delete(self, resource: Any, namespace: str, name: str, uid: str) -> None:
         assert self.there.pop(name)["metadata"]["uid"] == uid
 
-    def end(self, message: str) -> None:
+    def end(self, message: str, phase: str = "Succeeded") -> None:
         (pod,) = self.there.values()
         ended = {"exitCode": 0, "message": message, "finishedAt": NOW.isoformat()}
         status = [{"name": "describe", "state": {"terminated": ended}}]
-        pod["status"] = {"phase": "Succeeded", "containerStatuses": status}
+        pod["status"] = {"phase": phase, "containerStatuses": status}
 
 
 class World:
@@ -115,6 +115,13 @@ async def test_a_failure_is_tried_again_and_said_meanwhile() -> None:
         assert reason(await world.look()) == api.DESCRIBE_FAILED.name
     assert world.pods.made == 2
     world.pods.end(tell(Told(pin=PIN)))
+    assert await world.look() == Told(pin=PIN)
+
+
+async def test_an_answer_is_read_before_the_kubelet_calls_the_pod_ended() -> None:
+    world = World()
+    await world.look()
+    world.pods.end(tell(Told(pin=PIN)), phase="Running")
     assert await world.look() == Told(pin=PIN)
 
 
