@@ -176,7 +176,7 @@ class Operator:
         if key is None:
             return
         if resource == PODS and new is not None:
-            self.reconciler.ended_pods.seen(key, read_pod(new.body), datetime.now(UTC))
+            self.reconciler.failed_pods.seen(key, read_pod(new.body), datetime.now(UTC))
         if resource == MODEL_DEPLOYMENTS:
             self._model_changed(key, old, new)
         else:

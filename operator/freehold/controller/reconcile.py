@@ -18,8 +18,8 @@ from freehold.controller.cache import Cache
 from freehold.controller.carry_out import Writer
 from freehold.controller.decide import Decider, Decision
 from freehold.controller.deletion import GUARDED, Deletions
-from freehold.controller.ended_pods import EndedPods
 from freehold.controller.engines import Observer
+from freehold.controller.failed_pods import FailedPods
 from freehold.controller.gather import Seen, gather
 from freehold.controller.learned import (
     beginning,
@@ -90,7 +90,7 @@ class Reconciler:
         peers: Who connects to every model; None for no NetworkPolicies.
         forget: Drops what the queue remembers of a model that is gone.
         checked: Uids of revisions that were found whole; one that is gone is to be taken out.
-        ended_pods: Remembers pods that ended.
+        failed_pods: Remembers pods that failed.
     """
 
     cache: Cache
@@ -105,7 +105,7 @@ class Reconciler:
     peers: Peers | None
     forget: Callable[[Key], None]
     checked: set[str] = field(default_factory=set)
-    ended_pods: EndedPods = field(default_factory=EndedPods)
+    failed_pods: FailedPods = field(default_factory=FailedPods)
 
     async def reconcile(self, key: Key) -> Next:
         """Look at one model.
@@ -217,7 +217,7 @@ class Reconciler:
             ray_service=standing_service(seen),
             ray_clusters=seen.ray_clusters,
             pods=seen.pods,
-            ended=self.ended_pods.lately(seen.key, self.now()),
+            failed=self.failed_pods.lately(seen.key, self.now()),
         )
         if revision is None:
             return outcome
@@ -258,7 +258,7 @@ class Reconciler:
         self.reporter.forget(key)
         self.observer.forget(key)
         self.recovery.forget(key)
-        self.ended_pods.forget(key)
+        self.failed_pods.forget(key)
         self.writer.secrets.forget(key)
         try:
             wait = await self._free(key)

@@ -205,7 +205,7 @@ class Outcome:
         ray_service: Our RayService; None when there is none.
         ray_clusters: Its RayClusters.
         pods: The model's pods.
-        ended: Those that ended lately, of each RayCluster the last; they may be gone.
+        failed: Those that failed lately, of each RayCluster the last; they may be gone.
         engines: What Serve tells of replicas; None while it does not answer or was not asked.
         submission: What Serve says of what it was given; None while it does not answer.
         retry: That Serve is given again what it gave up; None where not.
@@ -237,7 +237,7 @@ class Outcome:
     ray_service: RayServiceState | None = None
     ray_clusters: tuple[RayClusterState, ...] = ()
     pods: tuple[PodState, ...] = ()
-    ended: tuple[PodState, ...] = ()
+    failed: tuple[PodState, ...] = ()
     engines: Engines | None = None
     submission: Submission | None = None
     retry: Retry | None = None
@@ -274,7 +274,7 @@ class Outcome:
 
     def pods_of(self, cluster: str) -> tuple[PodState, ...]:
         """Return the pods of a RayCluster that are to stay."""
-        return tuple(pod for pod in self.pods if pod.cluster == cluster and not pod.deleting)
+        return tuple(pod for pod in self.pods if pod.cluster == cluster and pod.stays)
 
     def deadline(self, began: datetime) -> datetime:
         """Return when something that began at ``began`` has taken too long."""

@@ -16,21 +16,21 @@ from freehold.status.raw import find
 def trouble_of(outcome: Outcome, cluster: str) -> Finding | None:
     """Return why pods of a RayCluster cannot run, None where nothing is in their way.
 
-    An image first, then what a node ended or what crashes, then what finds no node, then pods that
+    An image first, then what failed or crashes, then what finds no node, then pods that
     are not there.
     """
     return next(_troubles(outcome, cluster), None)
 
 
-def ended_of(outcome: Outcome, cluster: str) -> Finding | None:
-    """Return which pod of a RayCluster was ended, or crashes; None where none was."""
-    return next(_ended(outcome, cluster), None)
+def failed_of(outcome: Outcome, cluster: str) -> Finding | None:
+    """Return which pod of a RayCluster failed, or crashes; None where none did."""
+    return next(_failed(outcome, cluster), None)
 
 
 def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
     ordered = _ordered(outcome, cluster)
     yield from _of_containers(ordered, True, api.IMAGE_PULL_FAILED)
-    yield from _ended(outcome, cluster)
+    yield from _failed(outcome, cluster)
     unfit = [pod for pod in ordered if pod.unschedulable]
     if unfit:
         first, names = unfit[0], listed([pod.name for pod in unfit])
@@ -43,13 +43,13 @@ def _troubles(outcome: Outcome, cluster: str) -> Iterator[Finding]:
         yield Finding(api.PODS_NOT_MADE, message)
 
 
-def _ended(outcome: Outcome, cluster: str) -> Iterator[Finding]:
-    ended = [pod for pod in outcome.ended if pod.cluster == cluster]
-    for pod in ended:
+def _failed(outcome: Outcome, cluster: str) -> Iterator[Finding]:
+    failed = [pod for pod in outcome.failed if pod.cluster == cluster]
+    for pod in failed:
         if pod.evicted:
             said = full_stop(f"Pod {pod.name} was evicted: {pod.evicted}")
             yield Finding(api.PODS_EVICTED, said)
-    pods = [*_ordered(outcome, cluster), *ended]
+    pods = [*_ordered(outcome, cluster), *failed]
     yield from _of_containers(pods, False, api.PODS_CRASHING)
 
 
@@ -74,7 +74,7 @@ def _of_containers(pods: list[PodState], of_image: bool, reason: api.Reason) -> 
 def in_the_way(outcome: Outcome) -> Finding | None:
     """Return why pods of what serves cannot run, None where all of them do."""
     cluster = outcome.serving_cluster
-    # a pod that ended lately is no matter where another one runs in its place
+    # a pod that failed lately is no matter where another one runs in its place
     return trouble_of(outcome, cluster) if starting(outcome, cluster) is not None else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from freehold.status.raw import (
@@ -11,6 +12,7 @@ from freehold.status.raw import (
     conditions,
     count,
     find,
+    instant,
     is_true,
     items,
     mapping,
@@ -24,6 +26,8 @@ WORKER = "worker"
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CRASH = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
 _CRASH |= {"CreateContainerConfigError", "StartError"}
+# What the RayService says of how long a worker may be idle.
+_IDLE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,9 @@ class PodState:
         unschedulable: The scheduler's words where it finds no node; "" otherwise.
         evicted: The kubelet's words where it ended the pod for what it took of the node, such as
             disk; "" otherwise.
-        ended: Whether it failed and never runs again, though nobody deleted it. KubeRay soon does:
-            where Ray's autoscaler makes pods, a container that ends is not started again.
+        ended: Whether it never runs again, though nobody deleted it. KubeRay soon does: where Ray's
+            autoscaler makes pods, a container that ends is not started again.
+        failed: Whether it ended for what is wrong with it, not because Ray let it go.
         troubles: Containers that do not run for a reason that does not pass by waiting alone.
         waits_for_volumes: Whether it is on a node that has not mounted all that it refers to.
         restarts: How often its containers were restarted, all together.
@@ -89,10 +94,16 @@ class PodState:
     unschedulable: str
     evicted: str
     ended: bool
+    failed: bool
     troubles: tuple[ContainerTrouble, ...]
     waits_for_volumes: bool
     restarts: int
     deleting: bool
+
+    @property
+    def stays(self) -> bool:
+        """Return whether it is to run, now or soon."""
+        return not self.deleting and not self.ended
 
     @property
     def lacks_configuration(self) -> bool:
@@ -107,6 +118,8 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
     main = tuple(items(status.get("containerStatuses")))
     containers = (*items(status.get("initContainerStatuses")), *main)
     said = conditions(status.get("conditions"))
+    ended = not metadata.get("deletionTimestamp") and _has_ended(raw, main)
+    evicted = text(status.get("message")) if status.get("reason") == "Evicted" else ""
     scheduled = find(said, "PodScheduled")
     unfit = scheduled is not None and scheduled.reason == "Unschedulable"
     return PodState(
@@ -120,8 +133,9 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
         ready=is_true(said, "Ready"),
         running=status.get("phase") == "Running" and _all_run(main),
         unschedulable=(scheduled.message or "no reason given") if scheduled and unfit else "",
-        evicted=text(status.get("message")) if status.get("reason") == "Evicted" else "",
-        ended=not metadata.get("deletionTimestamp") and _failed(raw, main),
+        evicted=evicted,
+        ended=ended,
+        failed=ended and (bool(evicted) or any(map(_failed, main))),
         troubles=tuple(_troubles(containers)),
         waits_for_volumes=_waits_for_volumes(raw, said),
         restarts=sum(count(item.get("restartCount")) or 0 for item in containers),
@@ -129,13 +143,26 @@ def read_pod(raw: Mapping[str, Any]) -> PodState:
     )
 
 
-def _failed(raw: Mapping[str, Any], main: tuple[Mapping[str, Any], ...]) -> bool:
+def _has_ended(raw: Mapping[str, Any], main: tuple[Mapping[str, Any], ...]) -> bool:
     """Tell a pod that failed, also in the second before the kubelet says so of all of it."""
     if mapping(raw, "status").get("phase") == "Failed":
         return True
     ends = [mapping(item, "state", "terminated") for item in main]
     once = mapping(raw, "spec").get("restartPolicy") == "Never"
     return once and any(end.get("exitCode") for end in ends)
+
+
+def _failed(container: Mapping[str, Any]) -> bool:
+    """Tell a container that was ended for its memory, or that ended soon after its start.
+
+    Ray's autoscaler ends a worker from within, with exit code 1 as if it had failed (2.60); it may
+    once the worker was idle for a minute.
+    """
+    end = mapping(container, "state", "terminated")
+    if not end.get("exitCode") or end.get("reason") == "OOMKilled":
+        return bool(end.get("exitCode"))
+    began, ended = (instant(text(end.get(it))) for it in ("startedAt", "finishedAt"))
+    return began is not None and ended is not None and ended - began < _IDLE
 
 
 def _waits_for_volumes(raw: Mapping[str, Any], said: tuple[ConditionState, ...]) -> bool:

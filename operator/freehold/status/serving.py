@@ -16,7 +16,7 @@ from freehold.status.message import agreeing, full_stop, words_of
 from freehold.status.outcome import Finding, Outcome
 from freehold.status.past import Past
 from freehold.status.placed import placed
-from freehold.status.placement import ended_of, in_the_way, starting, trouble_of, wakes
+from freehold.status.placement import failed_of, in_the_way, starting, trouble_of, wakes
 from freehold.status.planned import is_planned
 from freehold.status.ray_service_state import RUNNING, RayServiceState, ServedCluster
 
@@ -156,10 +156,10 @@ def _failure(outcome: Outcome, cluster: ServedCluster) -> Finding | None:
 
 
 def _gave_up(outcome: Outcome, cluster: ServedCluster, name: str, words: str) -> Finding:
-    ended = ended_of(outcome, cluster.name)
+    failed = failed_of(outcome, cluster.name)
     # of an engine whose pod is gone Serve knows only that it is not there
-    pod = "" if ended is not None else _in_pod(outcome, cluster, words)
-    said = ended.message if ended is not None else full_stop(words_of(words))
+    pod = "" if failed is not None else _in_pod(outcome, cluster, words)
+    said = failed.message if failed is not None else full_stop(words_of(words))
     message = f"Serve could not deploy {name} on cluster {cluster.name}{pod}: {said}"
     if outcome.retry is not None and outcome.retry.cluster == cluster.name:
         message += f" Given to Serve again {counted(outcome.retry.tries, 'time')}."

@@ -118,7 +118,8 @@ WORKERS = (pod("chat-old-h100-worker-0"), pod("chat-old-h100-worker-1"))
 PODS = (HEAD, *WORKERS)
 UNPLACED = pod("chat-old-h100-worker-2", running=False, unschedulable="0/3 are available")
 KILLED = ContainerTrouble("ray-worker", "OOMKilled", "exit code 137")
-EVICTED = (pod("chat-old-h100-worker-7", ended=True, evicted="It takes more than 1Gi of disk."),)
+OUT_OF_MEMORY = pod("chat-old-h100-worker-7", failed=True, troubles=(KILLED,))
+EVICTED = (pod("chat-old-h100-worker-7", failed=True, evicted="It takes more than 1Gi of disk."),)
 ENGINES = Engines(1, frozenset({"e1"}))
 ANSWERED = Probe(frozenset({"e1"}))
 SERVES = Outcome(
@@ -370,19 +371,19 @@ STARTING = [
     ),
     Situation(
         "a container took too much memory, its pod is gone and another one starts",
-        replace(with_pod(), ended=(pod("chat-old-h100-worker-7", ended=True, troubles=(KILLED,)),)),
+        replace(with_pod(), failed=(OUT_OF_MEMORY,)),
         ("False", api.PODS_CRASHING),
         "InProgress",
     ),
     Situation(
         "a node ended a pod, and another one starts",
-        replace(with_pod(), ended=EVICTED),
+        replace(with_pod(), failed=EVICTED),
         ("False", api.PODS_EVICTED),
         "InProgress",
     ),
     Situation(
         "a node ended a pod, and another one runs in its place",
-        replace(COMING, pods=PODS, ended=EVICTED),
+        replace(COMING, pods=PODS, failed=EVICTED),
         ("False", api.DEPLOYING),
         "InProgress",
     ),

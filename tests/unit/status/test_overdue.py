@@ -44,7 +44,7 @@ from freehold.status.pod_state import ContainerTrouble
 
 CRASHES = (ContainerTrouble("ray-worker", "CrashLoopBackOff", "last ended with Error"),)
 AT = pod("chat-new-v", of="chat-new", address="10.0.0.9")
-GONE = pod("chat-new-w", of="chat-new", ended=True, evicted="It takes over 1Gi. ")
+GONE = pod("chat-new-w", of="chat-new", failed=True, evicted="It takes over 1Gi. ")
 KILLED = (ContainerTrouble("ray-worker", "OOMKilled", "exit code 137"),)
 UNFIT = pod("chat-new-w", of="chat-new", running=False, unschedulable="0/3 nodes are available")
 SAID_RUNNING, SAID_FAILED = (
@@ -78,12 +78,12 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="a quota",
         ),
         pytest.param(
-            replace(beside(), ended=(GONE,)),
+            replace(beside(), failed=(GONE,)),
             "Pod chat-new-w was evicted: It takes over 1Gi.",
             id="a node ended a pod",
         ),
         pytest.param(
-            replace(beside(), ended=(pod("chat-new-w", of="chat-new", troubles=KILLED),)),
+            replace(beside(), failed=(pod("chat-new-w", of="chat-new", troubles=KILLED),)),
             "Pod chat-new-w, container ray-worker: OOMKilled (exit code 137).",
             id="the kernel ended what is gone",
         ),
@@ -92,7 +92,7 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
                 beside(
                     application("DEPLOY_FAILED", "ActorDiedError (pid=7, ip=10.0.0.9)"), pods=(AT,)
                 ),
-                ended=(GONE,),
+                failed=(GONE,),
             ),
             "Serve could not deploy chat on cluster chat-new: "
             "Pod chat-new-w was evicted: It takes over 1Gi.",

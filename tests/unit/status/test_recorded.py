@@ -255,10 +255,11 @@ def test_nothing_that_stands_anywhere_is_an_error(data: st.DataObject, raw: Any)
     assert len(summarize(found, given_raw, NOW)["conditions"]) == 7
 
 
-def _running_but(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a status that calls a pod running, with a container in some state."""
-    container = {"name": "ray-worker", "state": state}
-    return {"status": {"phase": "Running", "containerStatuses": [container]}}
+def _with(ended: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod that is never restarted, in the second after its container ended."""
+    container = {"name": "ray-worker", "state": {"terminated": ended}}
+    status = {"phase": "Running", "containerStatuses": [container]}
+    return {"spec": {"restartPolicy": "Never"}, "status": status}
 
 
 @pytest.mark.parametrize(
@@ -293,29 +294,35 @@ def test_the_scheduler_s_words_are_kept() -> None:
     assert read_pod({"status": {"conditions": [said]}}).unschedulable == "0/3"
 
 
-ENDS = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+BEGAN = "2026-11-28T02:36:38Z"
+KILLED = {"reason": "OOMKilled", "exitCode": 137, "startedAt": BEGAN}
+# As Ray's autoscaler ends a worker that it lets go, once it was idle for a minute.
+EXITS = {"reason": "Error", "exitCode": 1, "startedAt": BEGAN}
+LET_GO = EXITS | {"finishedAt": "2026-11-28T02:44:07Z"}
+AT_ONCE = EXITS | {"finishedAt": "2026-11-28T02:37:01Z"}
+DONE = {"reason": "Completed", "exitCode": 0}
 
 
 @pytest.mark.parametrize(
-    ("raw", "ended"),
+    ("pod", "ended", "failed"),
     [
-        ({"status": {"phase": "Failed"}}, True),
-        ({"status": {"phase": "Running"}}, False),
-        ({"metadata": {"deletionTimestamp": "now"}, "status": {"phase": "Failed"}}, False),
-        ({"spec": {"restartPolicy": "Never"}, **_running_but(ENDS)}, True),
-        ({"spec": {"restartPolicy": "Never"}, **_running_but({"running": {}})}, False),
-        ({"spec": {"restartPolicy": "Always"}, **_running_but(ENDS)}, False),
-        (
-            {"spec": {"restartPolicy": "Never"}}
-            | _running_but({"terminated": {"reason": "Completed", "exitCode": 0}}),
-            False,
-        ),
+        ({"status": {"phase": "Failed"}}, True, False),
+        ({"status": {"phase": "Failed", "reason": "Evicted", "message": "disk"}}, True, True),
+        ({"status": {"phase": "Running"}}, False, False),
+        ({"metadata": {"deletionTimestamp": BEGAN}, "status": {"phase": "Failed"}}, False, False),
+        (_with(KILLED), True, True),
+        (_with(AT_ONCE), True, True),
+        (_with(LET_GO), True, False),
+        (_with(DONE), False, False),
+        (_with(KILLED) | {"spec": {"restartPolicy": "Always"}}, False, False),
+        (_with(AT_ONCE) | {"metadata": {"deletionTimestamp": BEGAN}}, False, False),
     ],
 )
-def test_a_pod_that_failed_and_is_not_started_again_has_ended(
-    raw: dict[str, Any], ended: bool
+def test_which_pod_never_runs_again_and_which_failed(
+    pod: dict[str, Any], ended: bool, failed: bool
 ) -> None:
-    assert read_pod(raw).ended is ended
+    found = read_pod(pod)
+    assert (found.ended, found.failed) == (ended, failed)
 
 
 def test_the_kubelet_s_words_for_a_pod_that_it_ended_are_kept() -> None:

@@ -1,4 +1,4 @@
-"""Pods that ended: KubeRay deletes them within a second, and the reason goes with them."""
+"""Pods that failed: KubeRay deletes them within a second, and the reason goes with them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _REMEMBERED = timedelta(minutes=2)
 
 
 @dataclass(slots=True)
-class EndedPods:
-    """The last pod of each RayCluster that ended, by model; a new process knows of none."""
+class FailedPods:
+    """The last pod of each RayCluster that failed, by model; a new process knows of none."""
 
     _last: dict[Key, dict[str, tuple[datetime, PodState]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
 
     def seen(self, key: Key, pod: PodState, now: datetime) -> None:
-        """Take down a pod of a model, if it ended; of every state of it, since the next is gone."""
-        if pod.ended:
+        """Take down a pod of a model, if it failed; called with each state, since none stays."""
+        if pod.failed:
             self._last[key][pod.cluster] = (now, pod)
 
     def lately(self, key: Key, now: datetime) -> tuple[PodState, ...]:
-        """Return a model's pods that ended in the last two minutes."""
+        """Return a model's pods that failed in the last two minutes."""
         known = self._last.get(key, {}).values()
         return tuple(pod for at, pod in known if now - at < _REMEMBERED)
 
