@@ -18,20 +18,12 @@ from tests.control_plane.processes import wait_for
 from tests.integration.operator import condition
 
 Object = dict[str, Any]
-# Words that a story begins with, whatever story: another CPU tells another one.
-_ENGLISH = frozenset({"a", "was", "there", "to", "the"})
 # An engine that starts on two shared cores, with another one beside it that answers.
 ENGINE_SECONDS = 400.0
 _STATUS_SECONDS = 120.0
 _PORT = 8000
 # no proxy of the environment stands between this machine and its node
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def is_english(text: str) -> bool:
-    """Whether a text is a beginning of a story, rather than noise."""
-    words = text.split()
-    return len(words) > 10 and bool(_ENGLISH & set(words))
 
 
 @dataclass(frozen=True)

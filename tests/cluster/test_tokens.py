@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 from tests.cluster.load import MANY, Load, load
-from tests.cluster.model import ENGINE_SECONDS, Model, is_english
+from tests.cluster.model import ENGINE_SECONDS, Model
+from tests.cluster.readme import QuickStart
+from tests.english import is_english
 from tests.node.installation import Installation
 
 
@@ -22,10 +24,12 @@ def awake(model: Model) -> Model:
     return model
 
 
-def test_a_first_request_wakes_a_model_at_zero_and_is_answered_in_english(model: Model) -> None:
+def test_the_first_request_of_readme_wakes_a_model_at_zero_and_is_answered_in_english(
+    model: Model, quick_start: QuickStart
+) -> None:
     model.wait("Ready", "True", "ScaledToZero")
     assert model.pods("worker") == [] and len(model.pods("head")) == 1
-    answer = model.complete("Once upon a time", 24)
+    answer = json.loads(quick_start.ask())
     (choice,) = answer["choices"]
     assert "-tp2-" in answer["system_fingerprint"]
     assert is_english(choice["text"]), choice["text"]

@@ -10,13 +10,15 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.conftest import installation
 from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.faults.records import Records, product_digest
 from tests.faults.story import Story
-from tests.node.installation import QUICK_START, Installation
-
-__all__ = ["installation"]
+from tests.node.installation import (
+    QUICK_START,
+    Installation,
+    install_packaged,
+    node_with_kuberay,
+)
 
 # Two engines start one after the other, on cores that they share with one that answers.
 _SECONDS = 1800
@@ -57,6 +59,14 @@ def keep(request: pytest.FixtureRequest) -> Iterator[Keep]:
     for story in kept:
         if request.node.stash.get(_PASSED, False):
             Records.read().keep(request.node.name, story.record(product))
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The node, with everything installed."""
+    with node_with_kuberay() as found:
+        install_packaged(found.cluster, tmp_path_factory.mktemp("charts"))
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cluster.model import Model, is_english
+from tests.cluster.model import Model
+from tests.english import is_english
 from tests.faults.conftest import Keep
 from tests.faults.new_models import new, refused, worker_with
 from tests.faults.weights import DEMO, copied

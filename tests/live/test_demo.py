@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+from tests.english import is_english
 from tests.live.harness import Run, complete, eventually
 from tests.ports import free_port
 
@@ -27,9 +28,8 @@ def test_the_demo_answers_in_english_over_two_tensor_parallel_workers(
         answer = complete(f"http://127.0.0.1:{port}/v1", "gemma-3-270m", tokens=40)
         assert answer.status_code == 200
         assert "-tp2-" in answer.json()["system_fingerprint"]
-        # which words they are depends on the CPU: some multiply in another order
-        words = answer.json()["choices"][0]["text"].split()
-        assert len(words) > 15 and {"a", "was", "there", "to", "the"} & set(words), words
+        said = answer.json()["choices"][0]["text"]
+        assert is_english(said), said
 
         eventually("the engine's counters show it", lambda: generated(run) >= 40, 60)
         assert pasted(run.text)["object"] == "text_completion"
