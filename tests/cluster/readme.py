@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"```sh\nmake node\n(.*?)```", re.DOTALL)
 _ASKS = "kubectl port-forward"
 # A shell that a person closes ends what it left in the background.
 _SHELL = ("bash", "-euc")
-_AT_THE_END = "trap 'kill $(jobs -p)' EXIT\n"
+_AT_THE_END = "trap 'jobs -p | xargs --no-run-if-empty kill' EXIT\n"
 
 
 @dataclass(frozen=True)
