@@ -64,7 +64,10 @@ def test_a_rollout_that_cannot_start_goes_back_and_no_client_notices(awake: Mode
     before = awake.status["currentRevision"]
     absent = {"accelerator": "cpu", "image": "registry.example.com/absent:1"}
     with load(awake, 4) as asked:
-        awake.edit(rollout={"progressDeadline": "20s"}, engine={"images": [absent]})
+        awake.edit(engine={"images": [absent]})
+        # however long a pod takes to be made
+        awake.until("it is told", lambda: "ImagePull" in awake.condition("Reconciling")["message"])
+        awake.edit(rollout={"progressDeadline": "3s"})
         told = awake.wait("Stalled", "True", "RolledBack")["message"]
         awake.until("requests come back after it", _more(asked))
     assert asked.lost == [] and asked.answered == asked.sent
