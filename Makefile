@@ -13,7 +13,7 @@ LOCK := $(COMPILE) pyproject.toml
 PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables nftables \
 	ipset conntrack debootstrap buildah busybox-static redis-server
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
-BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile --no-loadscope-reorder)
+BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
 .PHONY: help packages setup demo test check unit integration kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
 

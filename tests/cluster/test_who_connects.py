@@ -106,6 +106,7 @@ def test_what_listens_in_a_models_pods_is_closed_to_all_but_those_who_need_it(
     sources: Mapping[str, Client], pods: Mapping[str, Target]
 ) -> None:
     assert pods[HEAD].ports >= {GCS, DASHBOARD, ENDPOINT, METRICS}
+    assert pods["worker"].ports >= {METRICS}
     wanted = by_matrix("by default", pods)
     assert who_reaches(sources, pods, wanted) == wanted
 

@@ -141,6 +141,12 @@ class Cluster:
 
         wait_for(f"nodes {sorted(wanted)} are ready", ready, seconds)
 
+    def say_of(self, pod: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        """Write a part of a pod's status, as its kubelet does."""
+        metadata, patch = pod["metadata"], json.dumps({"status": status})
+        where = ("--namespace", metadata["namespace"], "pod", metadata["name"])
+        self.kubectl("patch", *where, "--subresource=status", "--type=merge", f"--patch={patch}")
+
     @contextmanager
     def standing(self, nodes: Iterable[SimulatedNode]) -> Iterator[None]:
         """Have simulated nodes for as long as the context lasts."""

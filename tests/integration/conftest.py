@@ -43,28 +43,6 @@ def pytest_report_header() -> list[str]:
     return [f"integration tests: {what}: {value}" for what, value in found.items()]
 
 
-# They take minutes, and a file is one process's: begun late, the others would wait for it.
-_LONG = (
-    "test_rights",
-    "test_rollback",
-    "test_cluster_in_trouble",
-    "test_operator",
-    "test_gcs_fault_tolerance",
-    "test_api_keys",
-    "test_random_kills",
-    "test_bad_luck",
-    "test_development_cluster_ends",
-    "test_rollouts",
-    "test_two_operators",
-    "test_environments",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {name: number for number, name in enumerate(_LONG)}
-    items.sort(key=lambda it: place.get(it.path.stem, len(_LONG)))
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the tools before the first test, whose time limit they would take, with progress."""
     here = Path(__file__).parent

@@ -66,12 +66,6 @@ class Models:
     def pods(self, name: str, role: str) -> list[Object]:
         return self.cluster.list("pod", self.namespace, f"{of(name)},ray.io/node-type={role}")
 
-    def say_of(self, pod: Object, status: Object) -> None:
-        """Write a part of a pod's status, as its kubelet does."""
-        patch = json.dumps({"status": status})
-        name = pod["metadata"]["name"]
-        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"-p={patch}")
-
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
 

@@ -132,7 +132,7 @@ def wait_for_volumes(models: Models, name: str) -> None:
     """Have a model's worker wait as for a Secret: nodes are simulated, and mount nothing."""
     (worker,) = models.pods(name, "worker")
     no_sandbox = {"type": "PodReadyToStartContainers", "status": "False"}
-    models.say_of(worker, {"phase": "Pending", "conditions": [no_sandbox]})
+    models.cluster.say_of(worker, {"phase": "Pending", "conditions": [no_sandbox]})
 
 
 def test_an_endpoint_for_everybody_has_no_secret(models: Models) -> None:

@@ -204,10 +204,10 @@ def test_a_secret_that_pods_miss_is_told_until_it_is_there(
     (container,) = healthy["containerStatuses"]
     words = {"reason": "CreateContainerConfigError", "message": 'secret "hf-token" not found'}
     waits = {**container, "ready": False, "state": {"waiting": words}}
-    models.say_of(worker, {"containerStatuses": [waits], "conditions": not_ready(healthy)})
+    models.cluster.say_of(worker, {"containerStatuses": [waits], "conditions": not_ready(healthy)})
     ready = models.wait("tokenless", "Ready", "False", "PodsCrashing")
     assert 'secret "hf-token" not found' in ready["message"]
-    models.say_of(worker, healthy)
+    models.cluster.say_of(worker, healthy)
     kuberay.ray.steer(models.namespace, "tokenless")
     models.wait("tokenless", "Ready", "True")
 
@@ -237,7 +237,7 @@ def test_a_token_that_was_deleted_is_made_again_when_a_pod_misses_it(models: Mod
     (container,) = worker["status"]["containerStatuses"]
     words = {"reason": "CreateContainerConfigError", "message": "not found"}
     waits = {**container, "ready": False, "state": {"waiting": words}}
-    models.say_of(worker, {"containerStatuses": [waits]})
+    models.cluster.say_of(worker, {"containerStatuses": [waits]})
     until("it is there again", lambda: models.token("robbed"))
     assert models.token("robbed")["data"] == before["data"]
 

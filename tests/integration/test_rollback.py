@@ -214,10 +214,9 @@ def test_a_worker_that_the_kernel_ended_is_told_though_it_is_gone(
     model.kuberay.ray.steer(model.namespace, NAME, status="DEPLOYING", next_only=True)
     model.edit(engine=NEXT, rollout=LATE)
     (new,) = until("there is a new cluster", lambda: {*model.ray_clusters} - {old})
-    worker = until("its worker runs", lambda: running_worker(model, new))
+    (name, worker), *_ = until("its worker runs", lambda: running_workers(model, new)).items()
     end_by_kernel(model, worker)
-    name = worker["metadata"]["name"]
-    until("another one runs", lambda: name_of(running_worker(model, new)) not in ("", name))
+    until("another one runs", lambda: {*running_workers(model, new)} - {name})
     model.edit(rollout=SOON)
     until_back(model, serving)
     message = condition(model.now, "Stalled")["message"]
@@ -225,14 +224,10 @@ def test_a_worker_that_the_kernel_ended_is_told_though_it_is_gone(
     assert "OOMKilled (exit code 137)" in message
 
 
-def running_worker(model: Model, ray_cluster: str) -> Object | None:
-    """Return the worker of a cluster, once it runs."""
-    workers = [it for it in model.pods(ray_cluster) if _is_worker(it) and _runs(it)]
-    return workers[0] if workers else None
-
-
-def name_of(item: Object | None) -> str:
-    return item["metadata"]["name"] if item else ""
+def running_workers(model: Model, ray_cluster: str) -> dict[str, Object]:
+    """Return the workers of a cluster that run, by name."""
+    found = [it for it in model.pods(ray_cluster) if _is_worker(it) and _runs(it)]
+    return {it["metadata"]["name"]: it for it in found}
 
 
 def end_by_kernel(model: Model, pod: Object) -> None:
@@ -240,8 +235,7 @@ def end_by_kernel(model: Model, pod: Object) -> None:
     (told,) = pod["status"]["containerStatuses"]
     end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     ended = {"containerStatuses": [told | {"state": end, "ready": False}]}
-    place = (pod["metadata"]["name"], "--subresource=status", "--type=merge")
-    model.kubectl("patch", "pod", *place, f"-p={json.dumps({'status': ended})}")
+    model.cluster.say_of(pod, ended)
 
 
 def test_with_recreate_the_old_cluster_is_built_again(model: Model, recorded: Recording) -> None:
@@ -328,12 +322,10 @@ def test_without_the_keys_that_its_pods_wait_for_it_goes_back_all_the_same(model
 
 def wait_for_volumes(model: Model, ray_cluster: str) -> bool:
     """Have workers wait as for a Secret, once they are there: simulated nodes mount nothing."""
-    workers = [it for it in model.pods(ray_cluster) if _is_worker(it) and _runs(it)]
+    workers = running_workers(model, ray_cluster)
     waits = {"type": "PodReadyToStartContainers", "status": "False"}
-    status = json.dumps({"status": {"phase": "Pending", "conditions": [waits]}})
-    for pod in workers:
-        place = (pod["metadata"]["name"], "--subresource=status", "--type=merge")
-        model.kubectl("patch", "pod", *place, f"-p={status}")
+    for pod in workers.values():
+        model.cluster.say_of(pod, {"phase": "Pending", "conditions": [waits]})
     return bool(workers)
 
 

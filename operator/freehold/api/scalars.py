@@ -17,6 +17,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MIB = 1 << 20
 GIB = 1 << 30
+# How long a worker pod may be without a replica before Ray's autoscaler ends it; Ray's own default,
+# since a change of it would build a second cluster.
+IDLE_WORKER_SECONDS = 60
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"

@@ -210,7 +210,8 @@ def _model(resource: Resource, metadata: Mapping[str, Any]) -> Key | None:
     return Key(namespace, name) if name else None
 
 
-# Of a pod where it is, since its template stands in the RayService; of a node what repels pods.
+# Of a pod where it is and whether it is restarted, since its template stands in the RayService;
+# of a node what repels pods.
 _SPEC = {
     "Pod": ("nodeName", "restartPolicy", "schedulingGates"),
     "Node": ("taints", "unschedulable"),

@@ -12,6 +12,7 @@ from typing import Any
 from freehold.api.faults import Fault
 from freehold.api.modeldeployment import ModelDeployment
 from freehold.api.names import child_labels
+from freehold.api.scalars import IDLE_WORKER_SECONDS
 from freehold.plan.plan import Plan
 from freehold.render.engine_image import RAY_VERSION, engine_image
 from freehold.render.gcs_fault_tolerance import GcsFaultTolerance, gcs_options
@@ -20,10 +21,6 @@ from freehold.render.pod_form import in_go_form
 from freehold.render.pod_template import HEAD_CONTAINER, head_template
 from freehold.render.serving_config_map import with_serving_code
 from freehold.render.worker_group import worker_group
-
-# A pod without a replica goes after this long; Ray's own default, since a change of it would
-# build a second cluster.
-_IDLE_SECONDS = 60
 
 
 def ray_service(
@@ -112,7 +109,7 @@ def _cluster(token_secret: str, tolerance: GcsFaultTolerance | None) -> dict[str
     return {
         "rayVersion": RAY_VERSION,
         "enableInTreeAutoscaling": True,
-        "autoscalerOptions": {"version": "v2", "idleTimeoutSeconds": _IDLE_SECONDS},
+        "autoscalerOptions": {"version": "v2", "idleTimeoutSeconds": IDLE_WORKER_SECONDS},
         # without a name every cluster would have a token of its own
         "authOptions": {"mode": "token", "secretName": token_secret},
         **gcs_options(tolerance),

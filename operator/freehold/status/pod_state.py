@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from freehold.api.scalars import IDLE_WORKER_SECONDS
 from freehold.status.raw import (
     ConditionState,
     conditions,
@@ -26,8 +27,7 @@ WORKER = "worker"
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CRASH = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
 _CRASH |= {"CreateContainerConfigError", "StartError"}
-# What the RayService says of how long a worker may be idle.
-_IDLE = timedelta(seconds=60)
+_IDLE = timedelta(seconds=IDLE_WORKER_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +155,14 @@ def _has_ended(raw: Mapping[str, Any], main: tuple[Mapping[str, Any], ...]) -> b
 def _failed(container: Mapping[str, Any]) -> bool:
     """Tell a container that was ended for its memory, or that ended soon after its start.
 
-    Ray's autoscaler ends a worker from within, with exit code 1 as if it had failed (2.60); it may
-    once the worker was idle for a minute.
+    Ray's autoscaler ends a worker from within, with exit code 1 as if it had failed (2.60), but
+    never before it was idle for as long as it may be.
     """
     end = mapping(container, "state", "terminated")
-    if not end.get("exitCode") or end.get("reason") == "OOMKilled":
-        return bool(end.get("exitCode"))
+    if not end.get("exitCode"):
+        return False
+    if end.get("reason") == "OOMKilled":
+        return True
     began, ended = (instant(text(end.get(it))) for it in ("startedAt", "finishedAt"))
     return began is not None and ended is not None and ended - began < _IDLE
 

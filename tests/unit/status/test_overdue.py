@@ -11,6 +11,7 @@ from tests.unit.status.situations import (
     BROKEN,
     COMING,
     GIVEN_UP,
+    KILLED,
     LATER,
     NOW,
     PODS,
@@ -45,7 +46,6 @@ from freehold.status.pod_state import ContainerTrouble
 CRASHES = (ContainerTrouble("ray-worker", "CrashLoopBackOff", "last ended with Error"),)
 AT = pod("chat-new-v", of="chat-new", address="10.0.0.9")
 GONE = pod("chat-new-w", of="chat-new", failed=True, evicted="It takes over 1Gi. ")
-KILLED = (ContainerTrouble("ray-worker", "OOMKilled", "exit code 137"),)
 UNFIT = pod("chat-new-w", of="chat-new", running=False, unschedulable="0/3 nodes are available")
 SAID_RUNNING, SAID_FAILED = (
     Submission("chat-old", status, taken=True) for status in ("RUNNING", "DEPLOY_FAILED")
@@ -83,7 +83,7 @@ HANGS = beside(application("DEPLOYING", "", "UPDATING"))
             id="a node ended a pod",
         ),
         pytest.param(
-            replace(beside(), failed=(pod("chat-new-w", of="chat-new", troubles=KILLED),)),
+            replace(beside(), failed=(pod("chat-new-w", of="chat-new", troubles=(KILLED,)),)),
             "Pod chat-new-w, container ray-worker: OOMKilled (exit code 137).",
             id="the kernel ended what is gone",
         ),
