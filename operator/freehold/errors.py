@@ -64,6 +64,6 @@ class RayUnavailable(FreeholdError):
 
 
 class ClusterUnreachable(FreeholdError):
-    """No Kubernetes cluster is configured."""
+    """No Kubernetes cluster is configured, or it does not let the operator begin."""
 
     exit_code = 8

@@ -6,8 +6,9 @@ the operator says of itself.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,22 +47,20 @@ def rights_of(objects: Iterable[Object]) -> set[Right]:
     }
 
 
-def without(objects: Iterable[Object], right: Right) -> list[Object]:
-    """Return the objects with one right taken out of every role."""
+def without(objects: Iterable[Object], taken: Set[Right]) -> list[Object]:
+    """Return the objects with some rights taken out of every role."""
     return [
-        {**it, "rules": list(_rules_without(it["rules"], right))} if "rules" in it else it
+        {**it, "rules": list(_rules_without(it["rules"], taken))} if "rules" in it else it
         for it in objects
     ]
 
 
-def _rules_without(rules: Iterable[Object], right: Right) -> Iterator[Object]:
+def _rules_without(rules: Iterable[Object], taken: Set[Right]) -> Iterator[Object]:
     for rule in rules:
-        if [right.group] == rule["apiGroups"] and [right.resource] == rule["resources"]:
-            verbs = [verb for verb in rule["verbs"] if verb != right.verb]
+        for group, resource in itertools.product(rule["apiGroups"], rule["resources"]):
+            verbs = [it for it in rule["verbs"] if Right(group, resource, it) not in taken]
             if verbs:
-                yield {**rule, "verbs": verbs}
-        else:
-            yield rule
+                yield {**rule, "apiGroups": [group], "resources": [resource], "verbs": verbs}
 
 
 @dataclass

@@ -17,6 +17,7 @@ from freehold.controller import logs
 from freehold.controller.operator import Settings
 from freehold.controller.process import Process
 from freehold.errors import ClusterUnreachable
+from freehold.kube.errors import Denied
 from freehold.kube.lease import new_identity
 from freehold.render.gcs_fault_tolerance import GcsFaultTolerance, SecretKey
 from freehold.render.network_policies import Peer, Peers
@@ -197,6 +198,10 @@ def operator(
     except ConfigException as error:
         raise ClusterUnreachable(
             f"no cluster is configured ({error}); run it inside a cluster, or set KUBECONFIG"
+        ) from error
+    except Denied as error:
+        raise ClusterUnreachable(
+            f"{error}; give its service account the rights that Freehold's chart gives it"
         ) from error
     sys.exit(code)
 

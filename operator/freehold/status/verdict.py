@@ -101,7 +101,7 @@ def _progressing(
 ) -> Verdict:
     """Judge what nobody needs to act on: it is well, on its way, or tried again."""
     doing = _doing(outcome, cause, trouble)
-    if cause is None:
+    if cause is None or _only_reads(cause, facts):
         ready = Summary("True", facts[api.SERVING])
     else:
         ready = Summary("Unknown" if cause.reason is api.PENDING else "False", cause)
@@ -109,6 +109,11 @@ def _progressing(
         well = Finding(api.SETTLED, "Nothing is under way.")
         return Verdict(ready, Summary("False", well), _not_stalled(api.SETTLED))
     return Verdict(ready, Summary("True", doing), _not_stalled(api.IN_PROGRESS))
+
+
+def _only_reads(cause: Finding, facts: Facts) -> bool:
+    """Return whether what serves is as it was, while a pod reads what is to come after it."""
+    return cause.reason is api.DESCRIBING_MODEL and facts[api.SERVING].reason.holds
 
 
 def _doing(outcome: Outcome, cause: Finding | None, trouble: Finding | None) -> Finding | None:

@@ -263,6 +263,14 @@ STARTING = [
         "InProgress",
     ),
     Situation(
+        "a pod reads another source of a model that serves",
+        replace(
+            SERVES, generation=2, refusal=Finding(api.DESCRIBING_MODEL, "A pod reads the source.")
+        ),
+        ("True", api.ANSWERS),
+        "InProgress",
+    ),
+    Situation(
         "the pod that reads the source has been failing for an hour",
         refused(api.DESCRIBE_FAILED),
         ("False", api.DESCRIBE_FAILED),
