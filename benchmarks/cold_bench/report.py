@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
-from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM, WAYS, ColdStart, Results, What
+from benchmarks.cold_bench.results import (
+    FREEHOLD,
+    PLAIN,
+    REST,
+    VLLM,
+    WAYS,
+    ColdStart,
+    Results,
+    What,
+)
 from benchmarks.cold_bench.watched import PARTS
 from benchmarks.path_bench.columns import columns
+from benchmarks.path_bench.roles import ROLES
 
 TITLES = {FREEHOLD: "Freehold", PLAIN: "plain RayService", VLLM: "vllm serve"}
 _HEADS: dict[What, str] = {
@@ -26,7 +36,8 @@ def report(results: Results) -> str:
     """Return all tables of what was measured so far, below what it was measured on."""
     conditions = ", ".join(f"{name} {it}".strip() for name, it in results.conditions.items())
     kinds = (_cold(results, what) for what in _HEADS)
-    return "\n\n".join(it for it in (conditions, *kinds, _steady(results)) if it)
+    steady = (_steady(results), _cpu(results))
+    return "\n\n".join(it for it in (conditions, *kinds, *steady) if it)
 
 
 def _cold(results: Results, what: What) -> str:
@@ -90,6 +101,23 @@ def _steady_rows(results: Results) -> Iterator[list[str]]:
                 _milliseconds(it.between_p50 for it in turns),
                 *(_of(choose, ratios) for choose in (median, min, max)),
             ]
+
+
+def _cpu(results: Results) -> str:
+    """Return the CPU time of a token by who used it; "" where the steady state was not measured."""
+    rows = list(_cpu_rows(results))
+    if not rows:
+        return ""
+    head = ["way", "streams", *ROLES, "rest of the machine", "sum"]
+    return f"CPU for a token, in milliseconds\n{columns([head, *rows])}"
+
+
+def _cpu_rows(results: Results) -> Iterator[list[str]]:
+    for streams in sorted({it.streams for it in results.steady}):
+        for way in WAYS:
+            if turns := results.turns(streams, way):
+                used = [median(it.cpu.get(r, 0.0) for it in turns) * 1e3 for r in (*ROLES, REST)]
+                yield [TITLES[way], str(streams), *(f"{it:.2f}" for it in (*used, sum(used)))]
 
 
 def _milliseconds(values: Iterable[float]) -> str:

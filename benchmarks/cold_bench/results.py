@@ -11,6 +11,8 @@ from typing import Literal
 from benchmarks.cold_bench.watched import PARTS, TOKEN
 
 FREEHOLD, PLAIN, VLLM = WAYS = ("freehold", "ray-service", "vllm")
+# whatever else of the machine was busy: the node, its cluster, the kernel
+REST = "rest"
 What = Literal["apply", "wake"]
 
 
@@ -64,6 +66,8 @@ class Turn:
         first_p50: Seconds to the first token, median of the requests.
         first_p95: The same, 95th percentile.
         between_p50: Seconds between two tokens of one stream, median of the streams' means.
+        cpu: CPU seconds for each token, by role; ``REST`` for what is neither in the way's pods nor
+            the client.
     """
 
     way: str
@@ -73,6 +77,7 @@ class Turn:
     first_p50: float
     first_p95: float
     between_p50: float
+    cpu: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 from benchmarks.cold_bench.asking import Endpoint, until_token
-from benchmarks.cold_bench.results import FREEHOLD, Turn
+from benchmarks.cold_bench.results import FREEHOLD, REST, Turn
 from benchmarks.cold_bench.standing_still import (
     pods_group,
+    processes,
     stopped,
     unwatched,
     wait_for_kubelet,
@@ -17,6 +20,7 @@ from benchmarks.cold_bench.standing_still import (
 from benchmarks.cold_bench.starts import START_SECONDS, telling
 from benchmarks.cold_bench.subjects import Deployed, Subject
 from path_bench.client import Round
+from path_bench.roles import used_by
 from path_bench.rounds import figures, run_client
 from tests.node.installation import Installation
 
@@ -50,9 +54,9 @@ class Pair:
             Deployed.ready_for(cluster, freehold) as second,
         ):
             found = cls(installation, first, second)
-            _warm_up(first)
+            found._warm_up(first)
             with found._stopped(first):
-                _warm_up(second)
+                found._warm_up(second)
             yield found
 
     def turns(self, number: int, keep: Callable[[Turn], None]) -> None:
@@ -74,35 +78,49 @@ class Pair:
             self._stopped(other),
         ):
             until_token(one.endpoint, _ANSWER_SECONDS)
-            found = _measured(one, number, cell)
+            found = _measured(one, self._pods_group, number, cell)
         wait_for_kubelet(self.installation.cluster)
         return found
 
+    def _warm_up(self, one: Deployed) -> None:
+        with telling(one):
+            one.apply(1)
+            until_token(one.endpoint, START_SECONDS)
+        for cell in CELLS:
+            _measured(one, self._pods_group, 0, cell)
+
+    @property
+    def _pods_group(self) -> Path:
+        return pods_group(self.installation.node.machine.cgroup.strip("/"))
+
     @contextmanager
     def _stopped(self, one: Deployed) -> Iterator[None]:
-        group = pods_group(self.installation.node.machine.cgroup.strip("/"))
-        with stopped(group, [it["metadata"]["uid"] for it in one.pods()]):
+        with stopped(self._pods_group, one.uids()):
             yield
 
 
-def _warm_up(deployed: Deployed) -> None:
-    with telling(deployed):
-        deployed.apply(1)
-        until_token(deployed.endpoint, START_SECONDS)
-    for cell in CELLS:
-        _measured(deployed, 0, cell)
-
-
-def _measured(deployed: Deployed, number: int, cell: tuple[int, int, int]) -> Turn:
-    endpoint = deployed.endpoint()
+def _measured(one: Deployed, group: Path, number: int, cell: tuple[int, int, int]) -> Turn:
+    endpoint = one.endpoint()
     assert isinstance(endpoint, Endpoint)
-    found = figures(run_client(Round(endpoint.url, endpoint.model, *cell, endpoint.key)), {})
+    members = [psutil.Process(pid) for pid in processes(group, one.uids())]
+    before, busy = used_by(members), _busy()
+    seen = run_client(Round(endpoint.url, endpoint.model, *cell, endpoint.key))
+    used = {role: it - before.get(role, 0.0) for role, it in used_by(members).items()}
+    rest = _busy() - busy - sum(used.values()) - seen["cpu"]
+    found = figures(seen, {**used, REST: rest})
     return Turn(
-        way=deployed.subject.way,
+        way=one.subject.way,
         round=number,
         streams=cell[0],
         throughput=found.throughput,
         first_p50=found.first_p50,
         first_p95=found.first_p95,
         between_p50=found.between_p50,
+        cpu=found.cpu,
     )
+
+
+def _busy() -> float:
+    """Return the CPU seconds that this machine has worked since it was started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

@@ -171,6 +171,10 @@ class Deployed:
         """Return its pods."""
         return self.cluster.list("pods", self.namespace)
 
+    def uids(self) -> list[str]:
+        """Return the uids of those."""
+        return [it["metadata"]["uid"] for it in self.pods()]
+
     def ray_service(self) -> Object | None:
         """Return its RayService, if it has one."""
         return self.cluster.get("rayservice", self.subject.name, self.namespace)

@@ -11,13 +11,13 @@ import os
 import secrets
 import signal
 import subprocess
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from freehold.local.shared_memory import remove_segments, segments_of
+from path_bench.roles import used_by
 
 _MARK = "FREEHOLD_BENCHMARK"
 _STOP_SECONDS = 20.0
@@ -83,12 +83,7 @@ class Family:
 
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds used so far, by role."""
-        used: dict[str, float] = defaultdict(float)
-        for process in self.members():
-            with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                used[_role(process)] += times.user + times.system
-        return dict(used)
+        return used_by(self.members())
 
     def listening(self, among: range) -> list[int]:
         """Return the ports of a range on which a member listens, ascending."""
@@ -126,24 +121,6 @@ class Family:
         for root in self._roots:
             root.wait(10)
         remove_segments(segments)
-
-
-def _role(process: psutil.Process) -> str:
-    """Name the part that a process plays on the way of a request."""
-    title = " ".join(process.cmdline())
-    for words, role in (
-        ("VLLM::Worker", "workers"),
-        ("VLLM::EngineCore", "engine core"),
-        ("OpenAiIngress", "ingress"),
-        ("LLMRouter", "router"),
-        ("ray::ServeReplica", "server"),
-        ("api_server", "server"),
-        ("-m uvicorn", "server"),
-        ("ray::ProxyActor", "proxy"),
-    ):
-        if words in title:
-            return role
-    return "proxy" if process.name().startswith("haproxy") else "Ray's own"
 
 
 def environment(**changes: str) -> dict[str, str]:

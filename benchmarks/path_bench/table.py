@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from path_bench.columns import columns
 from path_bench.results import Cell, ModelResult, WayCosts
+from path_bench.roles import ROLES
 from path_bench.rounds import Figures
 
 PLAIN = "vllm"
@@ -21,7 +22,6 @@ _HEAD = (
     *("path", "streams", "first token", "tok/s min", "median", "max"),
     *("TTFT p50", "p95", "between p50", "of vLLM", "least", "most", "of Ray's better"),
 )
-ROLES = ("client", "proxy", "router", "ingress", "server", "engine core", "workers", "Ray's own")
 
 
 def main_table(result: ModelResult) -> str:

@@ -37,7 +37,7 @@ class ControlPlane:
 
     Attributes:
         simulate_nodes: Whether kwok runs.
-        audit: Whether the API server logs each request to :attr:`audit_log`.
+        audit: Whether the API server logs what service accounts ask to :attr:`audit_log`.
         place: Says where the servers run, given what ends them; on this machine unless told.
         processes: All that runs for it, once it is started.
     """

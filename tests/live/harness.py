@@ -167,6 +167,7 @@ def complete(
     *,
     tokens: int = 8,
     seconds: float = 300.0,
+    key: str = "",
     client: httpx.Client | None = None,
     body_after: float = 0.0,
 ) -> httpx.Response:
@@ -180,6 +181,7 @@ def complete(
     }
     content = json.dumps(body).encode()
     headers = {"content-type": "application/json", "content-length": str(len(content))}
+    headers |= {"authorization": f"Bearer {key}"} if key else {}
     with nullcontext(client) if client else httpx.Client(trust_env=False) as used:
         return used.post(
             f"{url}/completions",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from benchmarks.cold_bench.report import ratios_of, report
-from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM, ColdStart, Results, Turn
+from benchmarks.cold_bench.results import FREEHOLD, PLAIN, REST, VLLM, ColdStart, Results, Turn
 from benchmarks.cold_bench.watched import OF_VLLM, Watched, seen
 
 WORKERS = {"ray.io/node-type": "worker"}
@@ -109,9 +109,20 @@ def test_the_steady_state_is_a_ratio_with_its_least_and_most() -> None:
             Turn(FREEHOLD, number, 16, ours, 0.3, 0.4, 0.08),
             Turn(VLLM, number, 16, theirs, 0.2, 0.3, 0.09),
         ]
-    _, head, ours, _ = report(results).splitlines()
+    _, head, ours, *_ = report(results).splitlines()
     assert head.split()[-5:] == ["of", "vllm", "serve", "least", "most"]
     assert ours.split()[-3:] == ["1.00", "0.90", "1.20"]
+
+
+def test_the_cpu_of_a_token_is_told_by_who_used_it() -> None:
+    results = Results({})
+    for number, workers in ((1, 0.05), (2, 0.06), (3, 0.09)):
+        used = {"workers": workers, "proxy": 0.0005, REST: 0.002}
+        results.steady.append(Turn(FREEHOLD, number, 16, 90.0, 0.3, 0.4, 0.08, used))
+    title, head, row = report(results).split("\n\n")[-1].splitlines()
+    assert title == "CPU for a token, in milliseconds"
+    assert head.split()[-5:] == ["rest", "of", "the", "machine", "sum"]
+    assert " ".join(row.split()[2:]) == "0.00 0.50 0.00 0.00 0.00 0.00 60.00 0.00 2.00 62.50"
 
 
 def test_all_figures_are_written(tmp_path: Path) -> None:

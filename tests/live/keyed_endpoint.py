@@ -1,4 +1,4 @@
-"""An endpoint that others can reach asks for a key, as OpenAI's own client knows it."""
+"""What an endpoint that asks for a key lets through, as OpenAI's own client sees it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import httpx
 import openai
 import psutil
 import pytest
-from tests.live.harness import Run, eventually, manifest
-from tests.ports import free_port
+from tests.live.harness import Run, eventually
 
 NAME, KEY, NEXT = "keyed", "fh-of-now", "fh-of-tomorrow"
 # How long a key that came or went may be without effect, on a machine that is busy.
@@ -48,23 +47,8 @@ def admitted(url: str, key: str) -> bool:
         return True
 
 
-def test_an_endpoint_for_others_opens_to_its_keys_alone(tiny: Path, tmp_path: Path) -> None:
-    file, port = manifest(tmp_path, NAME, tiny), free_port()
-    url = f"http://127.0.0.1:{port}/v1"
-    environment = {"FREEHOLD_API_KEY": KEY}
-    with Run([str(file), "--port", str(port), "--host", "0.0.0.0"], environment=environment) as run:
-        run.says(f"{NAME} answers at {url}")
-        assert KEY not in run.text
-        _opens_to_its_key(url)
-        _is_shut_without(url)
-        _hands_on_nothing_that_steers(url)
-        _rotates(url, key_folder(run))
-        assert KEY not in environments(run)
-        assert run.stop() == 0
-    eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
-
-
-def _opens_to_its_key(url: str) -> None:
+def opens_to_its_key(url: str) -> None:
+    """The models can be listed and asked, and tokens come one by one."""
     with client(url, KEY) as keyed:
         assert [it.id for it in keyed.models.list()] == [NAME]
         assert keyed.models.retrieve(NAME).id == NAME
@@ -79,7 +63,8 @@ def _opens_to_its_key(url: str) -> None:
             assert sum(bool(chunk.choices) for chunk in stream) > 1
 
 
-def _is_shut_without(url: str) -> None:
+def is_shut_without(url: str) -> None:
+    """Nothing but its health is told to who has another key or none."""
     root = url.removesuffix("/v1")
     for key in ("wrong", KEY[:-1], KEY + "0"):
         with client(url, key) as keyed, pytest.raises(openai.AuthenticationError) as refused:
@@ -95,7 +80,8 @@ def _is_shut_without(url: str) -> None:
     assert httpx.get(f"{root}/health", trust_env=False).status_code == 200
 
 
-def _hands_on_nothing_that_steers(url: str) -> None:
+def hands_on_nothing_that_steers(url: str) -> None:
+    """Neither a body nor a header reaches what would steer Ray or the engine."""
     for name, value in STEERING.items():
         with client(url, KEY) as keyed, pytest.raises(openai.BadRequestError) as refused:
             keyed.completions.create(
@@ -125,7 +111,7 @@ def _hands_on_nothing_that_steers(url: str) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def _rotates(url: str, folder: Path) -> None:
+def rotates(url: str, folder: Path) -> None:
     """Change keys while the engine runs: the next beside the former, then without it."""
     assert not admitted(url, NEXT)
     (folder / "next").write_text(f"{NEXT}\n")
