@@ -199,7 +199,12 @@ def late(content: bytes, seconds: float) -> Iterator[bytes]:
 
 @contextmanager
 def load_on(
-    url: str, model: str, clients: int, tokens: int = 200, body_after: float = 0.0
+    url: str,
+    model: str,
+    clients: int,
+    tokens: int = 200,
+    body_after: float = 0.0,
+    key: str = "",
 ) -> Iterator[list[int | str]]:
     """Keep so many clients asking; yields the growing list of status codes, or what broke."""
     stop = threading.Event()
@@ -212,7 +217,7 @@ def load_on(
             while not stop.is_set():
                 try:
                     answer = complete(
-                        url, model, tokens=tokens, client=client, body_after=body_after
+                        url, model, tokens=tokens, client=client, body_after=body_after, key=key
                     )
                     answers.append(answer.status_code)
                 except httpx.HTTPError as error:

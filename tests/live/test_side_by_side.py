@@ -1,4 +1,4 @@
-"""Models of several files answer side by side, one with keys; an edit of one leaves the other."""
+"""Models of several files answer side by side, for others, who need a key; an edit is of one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from tests.ports import free_port
 from freehold.local.replica_address import own_address
 
 RESTART_SECONDS = 240.0
-OPEN, KEYED = "open", keyed_endpoint.NAME
-PUBLIC = {"authentication": {"type": "None"}}
+FIRST, SECOND = keyed_endpoint.NAME, "other"
 
 
 @dataclass(frozen=True)
 class Both:
-    """A run with two models, for others of this network: one asks for a key, one does not."""
+    """A run with two models, for others of this network, and so with a key."""
 
     run: Run
     port: int
@@ -34,11 +33,11 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     folder, port = tmp_path_factory.mktemp("both"), free_port()
-    files = [manifest(folder, OPEN, tiny, endpoint=PUBLIC), manifest(folder, KEYED, tiny)]
+    files = [manifest(folder, name, tiny) for name in (FIRST, SECOND)]
     arguments = [*map(str, files), "--port", str(port), "--host", "0.0.0.0"]
     with Run(arguments, environment={"FREEHOLD_API_KEY": KEY}) as run:
         found = Both(run, port, folder)
-        for name in (OPEN, KEYED):
+        for name in (FIRST, SECOND):
             run.says(f"{name} answers at {found.url(name)}")
         yield found
 
@@ -51,44 +50,45 @@ def replica_process(run: Run, name: str) -> int:
 
 
 def test_each_is_known_under_its_own_path_alone(both: Both) -> None:
-    assert complete(both.url(OPEN), OPEN).json()["model"] == OPEN
-    assert complete(both.url(OPEN), KEYED).status_code == 404
-    assert complete(both.url(KEYED), KEYED, key=KEY).json()["model"] == KEYED
-    # asked for, the endpoint is there for others too, and that is said
-    assert "whoever reaches this machine can use the models" in both.run.text
-    assert complete(both.url(OPEN, "127.0.0.2"), OPEN).status_code == 200
+    for name in (FIRST, SECOND):
+        assert complete(both.url(name), name, key=KEY).json()["model"] == name
+    assert complete(both.url(FIRST), SECOND, key=KEY).status_code == 404
+    # asked for, the endpoint is there for others too
+    assert complete(both.url(FIRST, "127.0.0.2"), FIRST, key=KEY).status_code == 200
     # what asks each engine by itself finds it
-    address = own_address(replica_process(both.run, OPEN))
+    address = own_address(replica_process(both.run, FIRST))
     assert address is not None
-    assert complete(f"{address}/{OPEN}/v1", OPEN).json()["model"] == OPEN
+    assert complete(f"{address}/{FIRST}/v1", FIRST, key=KEY).json()["model"] == FIRST
 
 
-def test_one_that_asks_for_a_key_opens_to_its_keys_alone(both: Both) -> None:
+def test_it_opens_to_its_keys_alone(both: Both) -> None:
     assert KEY not in both.run.text
-    keyed_endpoint.opens_to_its_key(both.url(KEYED))
-    keyed_endpoint.is_shut_without(both.url(KEYED))
-    keyed_endpoint.hands_on_nothing_that_steers(both.url(KEYED))
-    keyed_endpoint.rotates(both.url(KEYED), key_folder(both.run))
+    keyed_endpoint.opens_to_its_key(both.url(FIRST))
+    keyed_endpoint.is_shut_without(both.url(FIRST))
+    keyed_endpoint.hands_on_nothing_that_steers(both.url(FIRST))
     assert KEY not in environments(both.run)
 
 
 def test_an_edit_that_restarts_one_leaves_the_other_answering(both: Both, tiny: Path) -> None:
-    run, url = both.run, both.url(OPEN)
+    run, url = both.run, both.url(SECOND)
     source = {"source": f"file://{tiny}", "contextLength": 256}
-    with load_on(url, OPEN, clients=1, tokens=8) as codes:
-        manifest(both.folder, KEYED, tiny, model=source)
-        run.says(f"{KEYED}: replicas restart, since these changed: ", 30)
+    with load_on(url, SECOND, clients=1, tokens=8, key=KEY) as codes:
+        manifest(both.folder, FIRST, tiny, model=source)
+        run.says(f"{FIRST}: replicas restart, since these changed: ", 30)
         eventually(
             "the new engine is ready",
-            lambda: run.text.count(f"{KEYED} answers at") == 2,
+            lambda: run.text.count(f"{FIRST} answers at") == 2,
             RESTART_SECONDS,
         )
-        after = run.text.partition(f"{KEYED}: replicas restart")[2]
-        assert after.index(f"{KEYED}: loading the engine") < after.index(f"{KEYED}: ready")
-        # keys that came while it ran are those of the new engine
-        assert keyed_endpoint.admitted(both.url(KEYED), keyed_endpoint.NEXT)
+        after = run.text.partition(f"{FIRST}: replicas restart")[2]
+        assert after.index(f"{FIRST}: loading the engine") < after.index(f"{FIRST}: ready")
+        assert keyed_endpoint.admitted(both.url(FIRST), KEY)
     assert codes
     assert set(codes) == {200}
+
+
+def test_keys_come_and_go_while_an_engine_runs(both: Both) -> None:
+    keyed_endpoint.rotates(both.url(FIRST), key_folder(both.run))
 
 
 def test_ctrl_c_ends_both_and_leaves_nothing_behind(both: Both) -> None:
