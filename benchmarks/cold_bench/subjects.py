@@ -23,8 +23,8 @@ from benchmarks.cold_bench.objects import (
 from benchmarks.cold_bench.results import FREEHOLD, PLAIN, VLLM
 from benchmarks.cold_bench.watched import OF_A_RAY_SERVICE, OF_FREEHOLD, OF_VLLM
 from tests.control_plane.cluster import Cluster, holds
+from tests.control_plane.plain_api import RequestFailed
 from tests.control_plane.processes import wait_for
-from tests.control_plane.reader import ReadFailed
 from tests.integration.operator import condition
 
 from freehold.api.faults import Fault
@@ -195,7 +195,7 @@ class Deployed:
         if self._endpoint is None:
             try:
                 self._endpoint = self._found()
-            except ReadFailed:
+            except RequestFailed:
                 return None
         return self._endpoint
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tests.control_plane.cluster import holds
-from tests.control_plane.reader import ReadFailed
+from tests.control_plane.plain_api import RequestFailed
 from tests.repeating import repeated
 
 Object = dict[str, Any]
@@ -82,7 +82,7 @@ class Watched:
 
     def look(self) -> None:
         """Take down what is seen for the first time; nothing where the API server is too busy."""
-        with suppress(ReadFailed):
+        with suppress(RequestFailed):
             pods = self.model.pods()
             asks = self.parts & {"RayService", "application runs"}
             ray_service = self.model.ray_service() if asks else None

@@ -14,8 +14,8 @@ from typing import Any
 
 from tests.control_plane.nodes import SimulatedNode
 from tests.control_plane.pinned import tool
+from tests.control_plane.plain_api import PlainApi
 from tests.control_plane.processes import wait_for
-from tests.control_plane.reader import Reader
 
 # how long a command of kubectl may take, beyond what it waits for on purpose
 SECONDS = 120.0
@@ -37,8 +37,8 @@ class Cluster:
     kubeconfig: Path
 
     @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.kubeconfig)
+    def _api(self) -> PlainApi:
+        return PlainApi(self.kubeconfig)
 
     def as_service_account(self, namespace: str, name: str, folder: Path) -> Cluster:
         """Return the same cluster with a token of a service account, and nothing else.
@@ -96,13 +96,30 @@ class Cluster:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Return an object, or None where there is none."""
-        return self._reader.get(kind, name, namespace)
+        return self._api.get(kind, name, namespace)
 
     def list(
         self, kind: str, namespace: str | None = None, selector: str = ""
     ) -> list[dict[str, Any]]:
         """Return objects of kinds, in all namespaces unless one is given."""
-        return self._reader.list(kind, namespace, selector)
+        return self._api.list(kind, namespace, selector)
+
+    @contextmanager
+    def namespace(self, name: str) -> Iterator[None]:
+        """Have a namespace in which pods are admitted; in the end it goes, its pods at once."""
+        self._api.create("namespaces", {"metadata": {"name": name}})
+        # made by the controller manager, and without it no pod is admitted
+        wait_for(
+            f"{name} has its service account",
+            lambda: self.get("serviceaccount", "default", name) is not None,
+            30,
+        )
+        try:
+            yield
+        finally:
+            self._api.delete("namespaces", name)
+            # the controller manager begins seconds later, and the next test may need the nodes
+            self._api.delete_all("pods", name)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str | None = None) -> None:
         """Apply objects server-side, with strict field validation."""

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.control_plane.cluster import Cluster, KubectlFailed
-from tests.control_plane.reader import ReadFailed
+from tests.control_plane.plain_api import RequestFailed
 from tests.repeating import repeated
 
 from freehold.render.source_pin import SourcePin
@@ -36,7 +36,7 @@ def reading_sources(cluster: Cluster) -> Iterator[None]:
 
 def _end_all(cluster: Cluster) -> None:
     # the API server may be away, and a pod gone
-    with suppress(ReadFailed, KubectlFailed):
+    with suppress(RequestFailed, KubectlFailed):
         for pod in cluster.list("pods", selector=_SELECTOR):
             if pod["status"].get("phase") == "Running":
                 end_describing(cluster, pod, _answer(pod["spec"]["containers"][0]["args"]))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import psutil
 from tests.control_plane.cluster import Cluster
-from tests.control_plane.processes import MARKER, Processes, wait_for
+from tests.control_plane.processes import MARKER, Processes
 
 ROOT = Path(__file__).parents[2]
 KUBECONFIG = "FREEHOLD_TEST_KUBECONFIG"
@@ -27,17 +27,8 @@ def objects_list(objects: Iterable[Mapping[str, Any]]) -> str:
 def fresh_namespace(cluster: Cluster) -> Iterator[str]:
     """Make a namespace; it is deleted in the end, and nodes are free of its pods then."""
     name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    # made by the controller manager, and without it no pod is admitted
-    wait_for(
-        f"{name} has its service account",
-        lambda: cluster.get("serviceaccount", "default", name) is not None,
-        30,
-    )
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
-    # the controller manager begins seconds later, and the next test may need the nodes
-    cluster.kubectl("delete", "pods", "--all", "--namespace", name, "--grace-period=0", "--force")
+    with cluster.namespace(name):
+        yield name
 
 
 @contextmanager

@@ -17,9 +17,9 @@ import yaml
 from tests.control_plane import commands
 from tests.control_plane.cluster import Cluster, KubectlFailed
 from tests.control_plane.nodes import SimulatedNode, Taint
+from tests.control_plane.plain_api import RequestFailed
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, ServerFailed, wait_for
-from tests.control_plane.reader import ReadFailed
 from tests.integration.harness import ROOT, Kubectl, processes_of
 
 GPU = "nvidia.com/gpu"
@@ -84,20 +84,20 @@ def test_a_service_account_has_the_rights_that_rbac_gives_it(
     cluster: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path
 ) -> None:
     own = cluster.as_service_account(namespace, "default", tmp_path)
-    with pytest.raises(ReadFailed, match="cannot list resource"):
+    with pytest.raises(RequestFailed, match="cannot list resource"):
         own.list("pods", namespace)
     kubectl(
         "create", "rolebinding", "v", "--clusterrole=view", f"--serviceaccount={namespace}:default"
     )
     wait_for("the role is bound", lambda: _may_list(own, namespace), 10)
-    with pytest.raises(ReadFailed, match="cannot list resource"):
+    with pytest.raises(RequestFailed, match="cannot list resource"):
         own.list("pods", "default")
 
 
 def _may_list(cluster: Cluster, namespace: str) -> bool:
     try:
         return cluster.list("pods", namespace) == []
-    except ReadFailed:
+    except RequestFailed:
         return False
 
 

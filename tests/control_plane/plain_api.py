@@ -1,4 +1,7 @@
-"""Reading a cluster without starting kubectl: tests ask again and again until something holds."""
+"""Requests to a cluster without starting kubectl, which costs more than most of them.
+
+Tests ask again and again until something holds, and make a namespace each.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ _SECONDS = 30.0
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
-class ReadFailed(RuntimeError):
-    """The API server refused to tell or did not answer; the message is its own."""
+class RequestFailed(RuntimeError):
+    """The API server refused or did not answer; the message is its own."""
 
 
 class _Kind(NamedTuple):
@@ -34,8 +37,8 @@ class _Kind(NamedTuple):
 
 
 @dataclass
-class Reader:
-    """Reads objects by the names of kinds that kubectl takes, such as ``fmd`` or ``pods``.
+class PlainApi:
+    """Takes kinds by the names that kubectl takes, such as ``fmd`` or ``pods``.
 
     Attributes:
         kubeconfig: The path of a kubeconfig.
@@ -49,58 +52,90 @@ class Reader:
         """Return an object, or None where there is none.
 
         Raises:
-            ReadFailed: There is no such kind, or the API server does not tell.
+            RequestFailed: There is no such kind, or the API server does not tell.
         """
-        return self._ask(self._kind(kind).url(namespace or "default", name))
+        return self._request("GET", self._kind(kind).url(namespace or "default", name))
 
     def list(self, kinds: str, namespace: str | None, selector: str) -> list[dict[str, Any]]:
         """Return the objects of kinds, separated by commas, in a namespace or in all.
 
         Raises:
-            ReadFailed: There is no such kind, or the API server does not tell.
+            RequestFailed: There is no such kind, or the API server does not tell.
         """
         query = f"?{urlencode({'labelSelector': selector})}" if selector else ""
         return [
             item
             for kind in kinds.split(",")
-            for item in _items(self._ask(self._kind(kind).url(namespace) + query) or {})
+            for item in _items(self._request("GET", self._kind(kind).url(namespace) + query) or {})
         ]
+
+    def create(self, kind: str, item: Mapping[str, Any]) -> None:
+        """Create an object that is in no namespace.
+
+        Raises:
+            RequestFailed: It is there already, or the API server does not take it.
+        """
+        self._request("POST", self._kind(kind).url(None), body=item)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Ask for the end of an object that is in no namespace; it may be gone already.
+
+        Raises:
+            RequestFailed: The API server does not take it.
+        """
+        self._request("DELETE", self._kind(kind).url(None, name))
+
+    def delete_all(self, kind: str, namespace: str) -> None:
+        """Have all objects of a kind in a namespace end at once, whatever they were to do first.
+
+        Raises:
+            RequestFailed: The API server does not take it.
+        """
+        at_once = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        self._request("DELETE", self._kind(kind).url(namespace), body=at_once)
 
     def _kind(self, name: str) -> _Kind:
         if name.lower() not in self._kinds:
             self._kinds = self._discovered()
         if name.lower() not in self._kinds:
-            raise ReadFailed(f"the server doesn't have a resource type {name!r}")
+            raise RequestFailed(f"the server doesn't have a resource type {name!r}")
         return self._kinds[name.lower()]
 
     def _discovered(self) -> dict[str, _Kind]:
         """Return the kinds by all their names; of two with one name, the first group's."""
         found: dict[str, _Kind] = {}
         for root in ("/api", "/apis"):
-            for group in (self._ask(root, _DISCOVERY) or {})["items"]:
+            for group in (self._request("GET", root, _DISCOVERY) or {})["items"]:
                 for names, kind in _kinds_of(root, group):
                     for name in names:
                         found.setdefault(name.lower(), kind)
         return found
 
-    def _ask(self, path: str, accept: str = "application/json") -> dict[str, Any] | None:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        accept: str = "application/json",
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
+        """Return what is answered; None where what was asked for is not there."""
         if self._client is None:
             self._client = new_client_from_config(str(self.kubeconfig))
             self._client.configuration.retries = False
-        headers: dict[str, str] = {"Accept": accept}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+        headers = {"Accept": accept, "Content-Type": "application/json"}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = f"{self._client.configuration.host}{path}"
         try:
             answer = self._client.rest_client.request(
-                "GET", url, headers=headers, _request_timeout=_SECONDS
+                method, url, headers=headers, body=body, _request_timeout=_SECONDS
             )
             found: dict[str, Any] = json.loads(answer.read())
         except (ApiException, urllib3.exceptions.HTTPError) as error:
-            raise ReadFailed(f"{path}: {error}") from error
+            raise RequestFailed(f"{method} {path}: {error}") from error
         if answer.status == 404:
             return None
-        if answer.status != 200:
-            raise ReadFailed(f"{path}: {found.get('message', found)}")
+        if answer.status >= 300:
+            raise RequestFailed(f"{method} {path}: {found.get('message', found)}")
         return found
 
 
