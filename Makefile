@@ -12,10 +12,12 @@ LOCK := $(COMPILE) pyproject.toml
 # what a real node is made of: see tests/node/README.md
 PACKAGES := g++ containerd runc containernetworking-plugins iproute2 iptables nftables \
 	ipset conntrack debootstrap buildah busybox-static redis-server
+# what `make test` leaves to `make thorough`, so that it stays below half an hour
+QUICKER := -m "not thorough"
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check unit integration kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
+.PHONY: help packages setup demo test check unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -60,13 +62,17 @@ unit: $(VENV)/.ready ## Unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto
 
 integration: tools ## Tests against a real control plane with simulated nodes
-	$(BIN)/python -m pytest tests/integration $(BESIDE) --durations=8
+	$(BIN)/python -m pytest tests/integration $(QUICKER) $(BESIDE) --durations=8
+
+thorough: tools setup ## What `make test` leaves out: variations, and what takes minutes
+	$(BIN)/python -m pytest tests/integration -m thorough $(BESIDE) --durations=8
+	$(BIN)/python -m pytest tests/live -m thorough --durations=8
 
 kills: tools ## 300 random kills of the operator while models change; FREEHOLD_SEED tells a story again
 	FREEHOLD_KILLS=300 $(BIN)/python -m pytest tests/integration/test_random_kills.py
 
 live: setup ## Tests against real Ray and real vLLM
-	$(BIN)/python -m pytest tests/live --durations=8
+	$(BIN)/python -m pytest tests/live $(QUICKER) --durations=8
 
 on-node: tools setup ## Tests on a real node: pods, real Ray and vLLM in them; needs root
 	$(BIN)/python -m pytest tests/cluster --durations=8

@@ -197,8 +197,10 @@ def accepted(models: Models, manifest: Object) -> bool:
 
 @pytest.mark.parametrize(
     "silent",
-    [ControlPlane.api_server_stopped, ControlPlane.api_server_hanging],
-    ids=["away", "hangs"],
+    [
+        pytest.param(ControlPlane.api_server_stopped, id="away", marks=pytest.mark.thorough),
+        pytest.param(ControlPlane.api_server_hanging, id="hangs"),
+    ],
 )
 def test_an_api_server_that_does_not_answer_is_waited_for(
     silent: Callable[[ControlPlane], AbstractContextManager[None]],

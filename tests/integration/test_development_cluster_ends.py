@@ -13,6 +13,8 @@ from tests.installation.kuberay import CRDS
 from tests.integration.development_task import folder_of, task_in
 from tests.integration.harness import processes_of, processes_with
 
+pytestmark = pytest.mark.thorough
+
 
 def test_nothing_is_left_when_it_is_taken_down(tmp_path: Path) -> None:
     task = task_in(tmp_path)

@@ -54,6 +54,7 @@ def lets_clients_to_workers(model: Model) -> bool:
     return matrix.PORTS["worker"]["Serve's proxy"] in ports
 
 
+@pytest.mark.thorough
 def test_a_change_of_the_installation_waits_for_the_next_rollout(
     cluster: Cluster, kuberay: KubeRay, processes: Processes, namespace: str
 ) -> None:

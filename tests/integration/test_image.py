@@ -49,18 +49,21 @@ def _run(image: Sandbox, *command: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_the_entry_point_runs(image: Sandbox) -> None:
     (entry_point,) = FINAL.all("ENTRYPOINT")
     (program,) = json.loads(entry_point)
     assert _run(image, program, "--version").split()[-1] == __version__
 
 
+@pytest.mark.thorough
 def test_the_operators_requirements_suffice(image: Sandbox) -> None:
     _run(image, "python", "-c", IMPORTS.format(packages=OF_THE_OPERATOR))
     rendered = _run(image, "freehold", "render", ROOT / "examples" / "llama-3.1-8b.yaml")
     assert "kind: RayService" in rendered
 
 
+@pytest.mark.thorough
 def test_nothing_that_builds_or_installs_is_in_it(image: Sandbox) -> None:
     script = "import importlib.metadata as m; print(*(found.name for found in m.distributions()))"
     names = set(_run(image, "python", "-c", script).split())

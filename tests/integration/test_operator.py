@@ -24,6 +24,7 @@ from tests.integration.operator import (
 )
 from tests.integration.ray_services import NAME as TINY
 from tests.integration.ray_services import ray_service
+from tests.variations import every
 
 from freehold.render.change import owned_differs
 
@@ -236,7 +237,7 @@ def test_a_model_of_another_manager_is_left_alone(
 OF_ANY_MODEL = "freehold.dev/model"
 
 
-@pytest.mark.parametrize("cascade", ["background", "foreground"])
+@pytest.mark.parametrize("cascade", every(("background", "foreground"), always=["background"]))
 def test_deletion_leaves_nothing_but_keys_even_when_kuberay_is_gone(
     cascade: str,
     cluster: Cluster,

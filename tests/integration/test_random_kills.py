@@ -134,6 +134,7 @@ def operator(
 
 
 @pytest.mark.timeout(300 + 20 * KILLS)
+@pytest.mark.thorough
 def test_whenever_it_is_killed_all_comes_out_as_without_a_kill(
     cluster: Cluster,
     operator: Operator,

@@ -79,8 +79,7 @@ NEEDED_AT = {
     **_rights("apps", "controllerrevisions", "patch", RETURNS),
     **_rights("", "services", "list watch", STARTS),
     **_rights("", "services", "create", WRITES),
-    # it comes to lead to the cluster that serves
-    **_rights("", "services", "get patch", WRITES),
+    **_rights("", "services", "get patch", MENDS),
     **_rights("", "configmaps", "list watch", STARTS),
     **_rights("", "configmaps", "create", WRITES),
     **_rights("", "configmaps", "get patch", MENDS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from tests.live.harness import Run, eventually, manifest
 from tests.ports import free_port
 
@@ -33,6 +34,7 @@ def test_a_model_that_does_not_load_is_reported_in_the_engines_words(
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
 
 
+@pytest.mark.thorough
 def test_a_killed_session_leaves_nothing_behind(tiny: Path, tmp_path: Path) -> None:
     file = manifest(tmp_path, "tiny", tiny)
     with Run([str(file), "--port", str(free_port())]) as run:

@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+import pytest
 from tests.live.harness import PACED, Run, complete, eventually, load_on, manifest
 from tests.ports import free_port
 
@@ -18,6 +19,7 @@ def engines(run: Run) -> int:
     return sum("EngineCore" in member.name for member in run.family())
 
 
+@pytest.mark.thorough
 def test_from_one_to_two_and_back_then_to_zero_and_back_without_a_lost_request(
     tiny: Path, tmp_path: Path
 ) -> None:

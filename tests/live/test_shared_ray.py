@@ -93,6 +93,7 @@ def _foreign_config(rest: ServeRest) -> Any:
     return rest.details()["applications"]["foreign"]["deployed_app_config"]
 
 
+@pytest.mark.thorough
 def test_a_foreign_application_answers_throughout_and_is_sent_back_unchanged(
     shared_ray: tuple[ServeRest, RayProcess, int], tiny: Path, tmp_path: Path
 ) -> None:
