@@ -79,7 +79,9 @@ NEEDED_AT = {
     **_rights("apps", "controllerrevisions", "patch", RETURNS),
     **_rights("", "services", "list watch", STARTS),
     **_rights("", "services", "create", WRITES),
-    **_rights("", "services", "get patch", MENDS),
+    # it looks whether somebody else's has the name before hardware is asked for
+    **_rights("", "services", "get", WRITES),
+    **_rights("", "services", "patch", MENDS),
     **_rights("", "configmaps", "list watch", STARTS),
     **_rights("", "configmaps", "create", WRITES),
     **_rights("", "configmaps", "get patch", MENDS),
