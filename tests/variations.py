@@ -11,5 +11,6 @@ import pytest
 def every(names: Iterable[str], *, always: Iterable[str]) -> list[Any]:
     """Return parameters for all names, of which the others are left to ``make thorough``."""
     kept = set(always)
-    marks = {True: (), False: (pytest.mark.thorough,)}
-    return [pytest.param(name, marks=marks[name in kept]) for name in names]
+    return [
+        pytest.param(name, marks=() if name in kept else pytest.mark.thorough) for name in names
+    ]

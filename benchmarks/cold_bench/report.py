@@ -13,6 +13,7 @@ from benchmarks.cold_bench.results import (
     WAYS,
     ColdStart,
     Results,
+    Turn,
     What,
 )
 from benchmarks.cold_bench.watched import PARTS
@@ -84,23 +85,19 @@ def _steady(results: Results) -> str:
 
 
 def _steady_rows(results: Results) -> Iterator[list[str]]:
-    for streams in sorted({it.streams for it in results.steady}):
+    for streams, way, turns in _cells(results):
         plain = {it.round: it.throughput for it in results.turns(streams, VLLM)}
-        for way in WAYS:
-            turns = results.turns(streams, way)
-            if not turns:
-                continue
-            ratios = [it.throughput / plain[it.round] for it in turns if it.round in plain]
-            yield [
-                TITLES[way],
-                str(streams),
-                str(len(turns)),
-                _median(it.throughput for it in turns),
-                _milliseconds(it.first_p50 for it in turns),
-                _milliseconds(it.first_p95 for it in turns),
-                _milliseconds(it.between_p50 for it in turns),
-                *(_of(choose, ratios) for choose in (median, min, max)),
-            ]
+        ratios = [it.throughput / plain[it.round] for it in turns if it.round in plain]
+        yield [
+            TITLES[way],
+            str(streams),
+            str(len(turns)),
+            _median(it.throughput for it in turns),
+            _milliseconds(it.first_p50 for it in turns),
+            _milliseconds(it.first_p95 for it in turns),
+            _milliseconds(it.between_p50 for it in turns),
+            *(_of(choose, ratios) for choose in (median, min, max)),
+        ]
 
 
 def _cpu(results: Results) -> str:
@@ -113,11 +110,17 @@ def _cpu(results: Results) -> str:
 
 
 def _cpu_rows(results: Results) -> Iterator[list[str]]:
+    for streams, way, turns in _cells(results):
+        used = [median(it.cpu.get(r, 0.0) for it in turns) * 1e3 for r in (*ROLES, REST)]
+        yield [TITLES[way], str(streams), *(f"{it:.2f}" for it in (*used, sum(used)))]
+
+
+def _cells(results: Results) -> Iterator[tuple[int, str, list[Turn]]]:
+    """Yield what was measured, by the number of streams and the way, with its turns."""
     for streams in sorted({it.streams for it in results.steady}):
         for way in WAYS:
             if turns := results.turns(streams, way):
-                used = [median(it.cpu.get(r, 0.0) for it in turns) * 1e3 for r in (*ROLES, REST)]
-                yield [TITLES[way], str(streams), *(f"{it:.2f}" for it in (*used, sum(used)))]
+                yield streams, way, turns
 
 
 def _milliseconds(values: Iterable[float]) -> str:

@@ -20,7 +20,7 @@ from benchmarks.cold_bench.standing_still import (
 from benchmarks.cold_bench.starts import START_SECONDS, telling
 from benchmarks.cold_bench.subjects import Deployed, Subject
 from path_bench.client import Round
-from path_bench.roles import used_by
+from path_bench.roles import used_by, used_since
 from path_bench.rounds import figures, run_client
 from tests.node.installation import Installation
 
@@ -105,7 +105,7 @@ def _measured(one: Deployed, group: Path, number: int, cell: tuple[int, int, int
     members = [psutil.Process(pid) for pid in processes(group, one.uids())]
     before, busy = used_by(members), _busy()
     seen = run_client(Round(endpoint.url, endpoint.model, *cell, endpoint.key))
-    used = {role: it - before.get(role, 0.0) for role, it in used_by(members).items()}
+    used = used_since(before, used_by(members))
     rest = _busy() - busy - sum(used.values()) - seen["cpu"]
     found = figures(seen, {**used, REST: rest})
     return Turn(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import psutil
 
@@ -19,6 +19,11 @@ def used_by(processes: Iterable[psutil.Process]) -> dict[str, float]:
             times = process.cpu_times()
             used[role_of(process)] += times.user + times.system
     return dict(used)
+
+
+def used_since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Return the CPU seconds used between two looks, by role."""
+    return {role: seconds - before.get(role, 0.0) for role, seconds in after.items()}
 
 
 def role_of(process: psutil.Process) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from path_bench.client import Round
 from path_bench.family import Family
+from path_bench.roles import used_since
 
 _CLIENT = Path(__file__).with_name("client.py")
 _CLIENT_SECONDS = 300.0
@@ -53,8 +54,7 @@ def measure(family: Family, work: Round) -> Figures:
         seen = run_client(work)
     except RuntimeError as error:
         raise RuntimeError(f"{error}\n{family.last_words()}") from None
-    after = family.cpu()
-    return figures(seen, {role: after[role] - before.get(role, 0.0) for role in after})
+    return figures(seen, used_since(before, family.cpu()))
 
 
 def run_client(work: Round) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     ├── WeightsUnavailable  5   the model cannot be had: missing file, gated, no network
     ├── EngineFailed        6   the engine did not come up, or stopped answering
     ├── RayUnavailable      7   Ray did not start, or the given Ray cannot be used
-    └── ClusterUnreachable  8   no Kubernetes cluster is configured
+    └── ClusterUnreachable  8   no Kubernetes cluster is configured, or it refuses the operator
 
 Code 1 is for what nobody foresaw, 130 for Ctrl-C before anything was ready.
 """

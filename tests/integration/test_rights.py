@@ -148,9 +148,8 @@ class Scenario:
     def run(self) -> None:
         """Go through the steps, each without its rights until the operator asked for them."""
         for step in self.steps():
-            if missing := needed_at(step.sentence) - self.taken - self.operator.audit.denied:
-                self.taken |= missing
-                self._hand_out()
+            self.taken |= needed_at(step.sentence)
+            self._hand_out()
             step.happens()
             self._wait(step)
 
@@ -395,26 +394,23 @@ def _life(plane: ControlPlane, kuberay: KubeRay) -> Iterator[Scenario]:
     """The operator as installed, without the rights of its first step, in its own namespaces."""
     token = secrets.token_hex(3)
     system, models = f"system-{token}", f"models-{token}"
-    for name in (system, models):
-        plane.cluster.kubectl("create", "namespace", name)
     # the clusters' Rays are reached by a proxy, and the hub by nobody
     environment = {"HTTP_PROXY": kuberay.ray.url, "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
-    given = operators_objects(
+    made = operators_objects(
         plane, system=system, models=models, port=free_port(), environment=environment
     )
-    taken = needed_at(STARTS)
-    try:
-        with running(plane, without(given, taken)) as operator:
-            own = _of_operator(given)
-            yield Scenario(plane.cluster, system, models, operator, own, kuberay.ray, taken)
-    finally:
-        plane.cluster.kubectl("delete", "namespace", system, models, "--wait=false")
-        roles = [
-            f"{it['kind'].lower()}/{it['metadata']['name']}"
-            for it in given
-            if it["kind"].startswith("Cluster")
-        ]
-        plane.cluster.kubectl("delete", *roles)
+    given, taken = _of_operator(made), needed_at(STARTS)
+    with plane.cluster.namespace(system), plane.cluster.namespace(models):
+        try:
+            with running(plane, without(given, taken)) as operator:
+                yield Scenario(plane.cluster, system, models, operator, given, kuberay.ray, taken)
+        finally:
+            roles = [
+                f"{it['kind'].lower()}/{it['metadata']['name']}"
+                for it in given
+                if it["kind"].startswith("Cluster")
+            ]
+            plane.cluster.kubectl("delete", *roles)
 
 
 def _of_operator(objects: list[Object]) -> list[Object]:

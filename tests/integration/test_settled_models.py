@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.control_plane.cluster import Cluster
 from tests.control_plane.nodes import SimulatedNode
-from tests.control_plane.processes import Processes, wait_for
+from tests.control_plane.processes import Processes
 from tests.installation.kuberay import KubeRay
 from tests.integration.hardware import accelerator_class, of_class
 from tests.integration.harness import ROOT
@@ -91,14 +91,9 @@ def hardware(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def world(cluster: Cluster, kuberay: KubeRay, hardware: None, hub: FakeHub) -> Iterator[World]:
-    namespace = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", namespace)
-    wait_for(
-        "a service account",
-        lambda: cluster.get("serviceaccount", "default", namespace) is not None,
-        30,
-    )
+def world(
+    cluster: Cluster, kuberay: KubeRay, hardware: None, hub: FakeHub, shared_namespace: str
+) -> Iterator[World]:
     with Processes.begin("freehold-test-") as processes:
         environment = {
             **kuberay.environment,
@@ -106,16 +101,15 @@ def world(cluster: Cluster, kuberay: KubeRay, hardware: None, hub: FakeHub) -> I
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(processes.folder / "hub"),
         }
-        only = (f"--namespace={namespace}", "--no-leader-election")
+        only = (f"--namespace={shared_namespace}", "--no-leader-election")
         operator = start_operator(processes, cluster.kubeconfig, environment, *only)
-        models = {name: Model(cluster, namespace, name, kuberay) for name in SPECS}
+        models = {name: Model(cluster, shared_namespace, name, kuberay) for name in SPECS}
         for name, model in models.items():
             manifest = example("llama-guard-3-8b", model=SOURCE, **SPECS[name])
             model.apply({**manifest, "metadata": {"name": name}})
         for model in models.values():
             model.until_settled()
         yield World(cluster, operator, hub, models, environment)
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def another_price(world: World) -> None:

@@ -82,7 +82,7 @@ def test_an_edit_that_restarts_one_leaves_the_other_answering(both: Both, tiny: 
         )
         after = run.text.partition(f"{FIRST}: replicas restart")[2]
         assert after.index(f"{FIRST}: loading the engine") < after.index(f"{FIRST}: ready")
-        assert keyed_endpoint.admitted(both.url(FIRST), KEY)
+        assert complete(both.url(FIRST), FIRST, key=KEY).status_code == 200
     assert codes
     assert set(codes) == {200}
 
