@@ -17,7 +17,7 @@ QUICKER := -m "not thorough"
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
+.PHONY: help packages setup demo test check lint types generated unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,11 +45,18 @@ demo: setup ## Serve the demo model with two tensor-parallel workers; Ctrl-C sto
 test: setup check unit integration live on-node ## Everything: linters, unit tests, a real control plane, live Ray and vLLM, a real node
 
 check: $(VENV)/.ready ## Linters, types, layers, generated files
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types generated
+
+lint: $(VENV)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Containerfile
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+generated: $(VENV)/.ready
 	$(BIN)/python hack/generate_crds.py --check
 	$(BIN)/python hack/generate_charts.py --check
 	$(BIN)/python hack/generate_reference.py --check

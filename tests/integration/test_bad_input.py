@@ -228,6 +228,7 @@ def not_ready(status: Object) -> list[Object]:
     ]
 
 
+@pytest.mark.thorough
 def test_a_token_that_was_deleted_is_made_again_when_a_pod_misses_it(models: Models) -> None:
     models.apply("robbed")
     models.wait("robbed", "Ready", "True")

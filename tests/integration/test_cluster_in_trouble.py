@@ -195,10 +195,11 @@ def accepted(models: Models, manifest: Object) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "silent",
     [
-        pytest.param(ControlPlane.api_server_stopped, id="away", marks=pytest.mark.thorough),
+        pytest.param(ControlPlane.api_server_stopped, id="away"),
         pytest.param(ControlPlane.api_server_hanging, id="hangs"),
     ],
 )

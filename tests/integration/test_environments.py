@@ -297,6 +297,7 @@ def only_on(names: set[str], template: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
+@pytest.mark.thorough
 def test_the_scheduler_agrees_on_every_node_and_template(cluster: Cluster, pods: Pods) -> None:
     """Every pair, on nodes that are empty: what suits by our account, and what does not.
 

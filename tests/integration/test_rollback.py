@@ -298,6 +298,7 @@ def declared(model: Model) -> Any:
     return model.application["args"]
 
 
+@pytest.mark.thorough
 def test_without_the_keys_that_its_pods_wait_for_it_goes_back_all_the_same(model: Model) -> None:
     """The former revision needs them too; its pods have what they had."""
     key = ("secret", "generic", "team-keys", "--from-literal=first=s3cret")

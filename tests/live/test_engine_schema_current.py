@@ -1,4 +1,4 @@
-"""The committed schemas are those of the installed Ray and vLLM, and no laxer than their models."""
+"""The committed schemas are no laxer than the models of the installed Ray and vLLM."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import copy
 import dataclasses
 import importlib.util
 import json
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -61,13 +59,6 @@ def cpu_config() -> Config:
     llm["engine_kwargs"] = {"tensor_parallel_size": 2, "distributed_executor_backend": "mp"}
     config["applications"][0]["deployments"] = [{"name": "LLMServer:tiny", "num_replicas": "auto"}]
     return config
-
-
-def test_the_generator_calls_the_committed_files_current() -> None:
-    command = [sys.executable, str(ROOT / "hack" / "generate_engine_schema.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "made from ray 2.60.0, vllm 0.29.0" in done.stdout
 
 
 @pytest.mark.parametrize("make", [unit_config, minimal_config, cpu_config])
