@@ -54,7 +54,7 @@ lint: $(VENV)/.ready
 	$(BIN)/hadolint Containerfile
 
 types: $(VENV)/.ready
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers=2
 
 generated: $(VENV)/.ready
 	$(BIN)/python hack/generate_crds.py --check

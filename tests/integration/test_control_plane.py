@@ -22,6 +22,9 @@ from tests.control_plane.plane import ControlPlane
 from tests.control_plane.processes import Processes, ServerFailed, wait_for
 from tests.integration.harness import ROOT, Kubectl, processes_of
 
+# All other tests stand on it and would fail with it.
+pytestmark = pytest.mark.thorough
+
 GPU = "nvidia.com/gpu"
 
 
