@@ -1,0 +1,1 @@
+"""Autoscaling policies, measured on public production traces in a simulator of replicas."""
