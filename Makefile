@@ -17,7 +17,7 @@ QUICKER := -m "not thorough"
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check lint types generated unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold clean
+.PHONY: help packages setup demo test check lint types generated unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold bench-autoscaling clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -131,6 +131,9 @@ bench-replicas: tools setup ## Replicas and worker pods that follow the queue, o
 
 bench-cold: tools setup ## Time to a first token in pods, beside plain Ray and vLLM, on a real node; needs root
 	$(BIN)/python benchmarks/cold_start.py --results benchmarks/results
+
+bench-autoscaling: $(VENV)/.ready ## Scaling policies on production traces, simulated, beside peers and a clairvoyant
+	$(BIN)/python benchmarks/autoscaling_policies.py --results benchmarks/results
 
 clean: ## Remove the environment
 	rm -rf $(VENV)

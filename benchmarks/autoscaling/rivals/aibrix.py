@@ -33,5 +33,7 @@ class AIBrix:
             number = min(math.ceil(_MAX_RATE * wanted), math.ceil(wanted * ratio))
         elif ratio < 1 - _FLUCTUATION:
             number = max(math.floor(wanted / _MAX_RATE), math.ceil(wanted * ratio))
+        if not self._recommended:
+            self._recommended.add(now, wanted)  # what there was before
         self._recommended.add(now, number)
         return number if number >= wanted else min(wanted, int(self._recommended.most))

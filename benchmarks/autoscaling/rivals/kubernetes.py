@@ -33,6 +33,8 @@ class HorizontalPodAutoscaler:
         metric = seen.queued + seen.waiting.sum() if self._waiting else seen.in_flight
         ratio = metric / (self._target * max(wanted, 1))
         number = math.ceil(metric / self._target) if abs(1 - ratio) > _TOLERANCE else wanted
+        if not self._recommended:
+            self._recommended.add(now, wanted)  # what there was before
         self._recommended.add(now, number)
         if number > wanted:
             return min(number, max(wanted + 4, 2 * wanted))

@@ -19,6 +19,10 @@ class Window:
         while self._samples[0][0] <= now - self._seconds:
             self._samples.popleft()
 
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(self._samples)
+
     @property
     def mean(self) -> float:
         """Return the mean of the samples."""

@@ -17,7 +17,7 @@ import math
 from typing import NamedTuple
 
 # Of the requests, those that may wait beyond the bound.
-LATE = 0.009
+LATE = 0.016
 # Work that a replica may do on paper in a second.
 PACES = (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3)
 _USUAL_PACE = PACES.index(1.0)
@@ -25,11 +25,10 @@ _USUAL_PACE = PACES.index(1.0)
 _PACE_S = 3600.0
 # What lies further back counts less than 1/e, in seconds.
 _MEMORY_S = 86_400.0
-# A rule of headroom h is first thought to be late with e^(-6 (h - 1)) times this share, as if that
-# had been seen for so many cold starts: what happens within one counts as one observation.
-_DOUBT, _DOUBT_FALLS, _DOUBT_STARTS = 0.1, 6.0, 12.0
-# Of the square root of the load: less of it is relatively more restless.
-_RESTLESS = 0.3
+# A rule of headroom h is first thought to be late with e^(-6 (h - 1.15)) times this share, as if
+# that had been seen for so many cold starts: what happens within one counts as one observation.
+_DOUBT, _DOUBT_FALLS, _DOUBT_STARTS = 0.1, 6.0, 8.0
+_USUAL_HEADROOM = 1.15
 # A backlog is worked off in this share of a cold start, once replicas for it are there.
 _DRAIN, _LEAST_DRAIN_S = 1 / 8, 20.0
 
@@ -41,11 +40,13 @@ class Rule(NamedTuple):
 
     Attributes:
         headroom: Replicas for each that the load keeps busy.
+        restless: Replicas for the square root of that: a small load is relatively more restless.
         smoothing: Index of the time over which the load is averaged.
         hold: Cold starts for which a replica is kept that is not needed.
     """
 
     headroom: float
+    restless: float
     smoothing: int
     hold: float
 
@@ -54,13 +55,22 @@ class Rule(NamedTuple):
 SMOOTHINGS = (20.0, 60.0, 180.0)
 # of the load that a backlog is judged by
 _FAST_S = 30.0
+_HEADROOMS = {
+    0.0: (0.9, 1.0, 1.1, 1.2, 1.3),
+    0.3: (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.4),
+}
 RULES = tuple(
-    Rule(headroom, smoothing, hold)
-    for headroom in (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.4)
+    Rule(headroom, restless, smoothing, hold)
+    for restless, headrooms in _HEADROOMS.items()
+    for headroom in headrooms
     for smoothing in range(len(SMOOTHINGS))
     for hold in (1.0, 2.0)
 )
-_PRIOR = tuple(_DOUBT * math.exp(-_DOUBT_FALLS * (it.headroom - 1)) for it in RULES)
+# where the load keeps four replicas busy, and of them what a rule leaves to the square root
+_PRIOR = tuple(
+    _DOUBT * math.exp(-_DOUBT_FALLS * (it.headroom + it.restless / 2 - _USUAL_HEADROOM))
+    for it in RULES
+)
 _LEAST_HOLD_S = 30.0
 
 
@@ -217,7 +227,7 @@ def _mirrored(mirror: Mirror, pace: float, load: Load, kept: float) -> Mirror:
 def wanted(rule: Rule, levels: tuple[float, ...]) -> int:
     """Return the replicas that a rule wants for the present load."""
     level = levels[rule.smoothing]
-    return math.ceil(rule.headroom * level + _RESTLESS * math.sqrt(level))
+    return math.ceil(rule.headroom * level + rule.restless * math.sqrt(level))
 
 
 def for_backlog(backlog: float, level: float, ready: int, coming: Coming, load: Load) -> int:

@@ -114,7 +114,7 @@ class Mix(NamedTuple):
     @property
     def kv_of_one(self) -> float:
         """Return the share of a KV cache that a request holds."""
-        return self.kv / self.running if self.running > 0 else 0.0
+        return min(1.0, self.kv / self.running) if self.running > 0 else 0.0
 
 
 class Measured(NamedTuple):
