@@ -22,6 +22,8 @@ _PRIOR_S = 20.0
 # A KV cache that is as full takes no further sequence.
 _FULL = 0.92
 _TERMS = 4
+# A prior of nothing is held to as if it were this, in seconds.
+_LEAST = 1e-6
 
 
 class Work(NamedTuple):
@@ -115,7 +117,7 @@ class Rates(NamedTuple):
         right = list(self.times)
         for i, value in enumerate(believed):
             # as if the prior had been seen in steps whose every part took as long
-            belief = _PRIOR_S * believed[0] / value**2 / _TERMS
+            belief = _PRIOR_S * believed[0] / max(value, _LEAST) ** 2 / _TERMS
             matrix[i][i] += belief
             right[i] += belief * value
         return StepCost(*_non_negative(matrix, right))
