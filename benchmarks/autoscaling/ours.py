@@ -5,9 +5,9 @@ from __future__ import annotations
 from benchmarks.autoscaling.fleet import Seen, Setting
 from benchmarks.autoscaling.kernel import BUSY, CONTEXT, FINISHED, GENERATED, LATE, PROMPT, STEPS
 
-from freehold.serving.load import Replica
-from freehold.serving.policy import Observation, Settings, State, decide
-from freehold.serving.rates import Work
+from freehold.serving.autoscaling.load import Replica
+from freehold.serving.autoscaling.policy import Observation, Settings, State, decide
+from freehold.serving.autoscaling.rates import Work
 
 
 class Freehold:

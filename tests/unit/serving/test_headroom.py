@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from freehold.serving.headroom import (
+from freehold.serving.autoscaling.headroom import (
     PACES,
     RULES,
     Load,
     Trials,
+    _pace,
     after,
     begin,
     best,
@@ -56,8 +57,6 @@ def test_where_replicas_were_late_in_truth_those_on_paper_are_slower() -> None:
         trials = tried([4.6] * 4000, late=late)
         papers = [it.late for it in trials.mirrors]
         assert papers == sorted(papers, reverse=True)
-        from freehold.serving.headroom import _pace
-
         return PACES[_pace(trials)]
 
     assert pace(0.0) == 1.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.serving.load import Came, Measured, Mix, Replica, first_look, measure
-from freehold.serving.rates import StepCost, Work
+from freehold.serving.autoscaling.load import Came, Measured, Mix, Replica, first_look, measure
+from freehold.serving.autoscaling.rates import StepCost, Work
 
 COST = StepCost(step=0.02, prompt=1e-4, sequence=1e-4, kv=0.0)
 SPAN = 2.0

@@ -12,12 +12,12 @@ from statistics import median
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.serving.load import Replica
-from freehold.serving.policy import Decision, Observation, Settings, State, decide
-from freehold.serving.rates import StepCost, Work
+from freehold.serving.autoscaling.load import Replica
+from freehold.serving.autoscaling.policy import Decision, Observation, Settings, State, decide
+from freehold.serving.autoscaling.rates import StepCost, Work
 
 SETTINGS = Settings(least=1, most=20, seats=64)
 COST = StepCost(step=0.02, prompt=1e-4, sequence=1e-4, kv=0.01)
@@ -184,12 +184,10 @@ def test_when_lengths_change_tenfold_the_work_is_followed_not_the_requests(
 ) -> None:
     world = World(replace(SETTINGS, most=40))
     world.run(1800, rate_for(2))
-    module = __import__(__name__)
     rate = rate_for(2)
     monkeypatch.setitem(globals(), "OUTPUT", OUTPUT * times)
     monkeypatch.setitem(globals(), "PROMPT", PROMPT * times)
     monkeypatch.setitem(globals(), "OF_ONE", OF_ONE * times)
-    del module
     world.run(2400, rate)
     busy = 2 * times
     assert busy <= world.wanted <= max(2, 2 * busy)
@@ -210,7 +208,7 @@ def test_when_lengths_change_tenfold_the_work_is_followed_not_the_requests(
 def test_bounds_hold_whatever_is_seen(
     seen: list[tuple[float, int, int, float, bool]], least: int, more: int
 ) -> None:
-    settings = replace(SETTINGS, least=least, most=max(1, least + more))
+    bounds = replace(SETTINGS, least=least, most=max(1, least + more))
     state, now = None, 0.0
     for queued, ready, starting, running, tells in seen:
         now += SPAN
@@ -219,12 +217,13 @@ def test_bounds_hold_whatever_is_seen(
             Replica(f"r{i}", running, queued / 10, 0.5, now, now / 9, work) for i in range(ready)
         )
         observation = Observation(now, queued, replicas if tells else (), ready, starting)
-        decision = decide(observation, state, settings)
-        assert settings.least <= decision.replicas <= settings.most
+        decision = decide(observation, state, bounds)
+        assert bounds.least <= decision.replicas <= bounds.most
         assert decision.message.endswith(".")
         state = decision.state
 
 
+@settings(max_examples=25)
 @given(st.floats(0, 300), st.floats(0, 5000), st.floats(0, 5000))
 def test_more_that_waits_never_means_fewer_replicas(
     seconds: float, one: float, other: float

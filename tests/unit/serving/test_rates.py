@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from freehold.serving.rates import Rates, StepCost, Work, full_batch
+from freehold.serving.autoscaling.rates import Rates, StepCost, Work, full_batch
 
 TRUE = StepCost(step=0.015, prompt=6e-5, sequence=4e-5, kv=0.02)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from freehold.serving.headroom import SMOOTHINGS, Rule
+from freehold.serving.autoscaling.headroom import SMOOTHINGS, Rule
 
 if TYPE_CHECKING:
-    from freehold.serving.policy import Observation, Settings, State
+    from freehold.serving.autoscaling.policy import Observation, Settings, State
 
 
 class Grounds(NamedTuple):

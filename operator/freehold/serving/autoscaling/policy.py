@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from freehold.serving import headroom
-from freehold.serving.headroom import RULES, Coming, Load, Rule, Trials
-from freehold.serving.load import Measured, Replica, first_look, measure
-from freehold.serving.policy_words import Grounds, message
-from freehold.serving.rates import StepCost
+from freehold.serving.autoscaling import headroom
+from freehold.serving.autoscaling.headroom import RULES, Coming, Load, Rule, Trials
+from freehold.serving.autoscaling.load import Measured, Replica, first_look, measure
+from freehold.serving.autoscaling.policy_words import Grounds, message
+from freehold.serving.autoscaling.rates import StepCost
 
 # Seats or KV caches for each that is taken, at least and at the most.
 _SPARE = (1.05, 1.35)

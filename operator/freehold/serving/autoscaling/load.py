@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from freehold.serving.rates import Rates, StepCost, Work, full_batch
+from freehold.serving.autoscaling.rates import Rates, StepCost, Work, full_batch
 
 # The mix of requests is that of about so many seconds.
 _MIX_S = 600.0

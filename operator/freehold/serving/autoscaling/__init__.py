@@ -1,0 +1,1 @@
+"""The scaling policy: pure, of the standard library alone."""
