@@ -66,7 +66,7 @@ generated: $(VENV)/.ready
 	$(BIN)/python hack/render_plan_picture.py --check
 
 unit: $(VENV)/.ready ## Unit, property and golden tests
-	$(BIN)/python -m pytest tests/unit --numprocesses=auto
+	$(BIN)/python -m pytest tests/unit --numprocesses=auto --dist=loadgroup
 
 integration: tools ## Tests against a real control plane with simulated nodes
 	$(BIN)/python -m pytest tests/integration $(QUICKER) $(BESIDE) --durations=8

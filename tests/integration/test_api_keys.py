@@ -174,6 +174,7 @@ def test_a_change_to_keys_that_are_not_there_leaves_what_serves_alone(models: Mo
     models.kubectl("delete", "secret", "team-keys")
 
 
+@pytest.mark.thorough
 def test_a_secret_that_is_taken_away_is_told_when_pods_wait_for_it(models: Models) -> None:
     make_keys(models)
     models.apply("bereft", endpoint=NAMED)

@@ -108,6 +108,7 @@ def everything(models: dict[str, Model]) -> dict[str, Any]:
     return {name: [model.now, model.children()] for name, model in models.items()}
 
 
+@pytest.mark.thorough
 def test_a_hundred_looks_at_what_is_at_rest_write_nothing(
     cluster: Cluster, operator: Operator, models: dict[str, Model]
 ) -> None:

@@ -104,6 +104,7 @@ def bounds(models: Models) -> int:
     return int(live["minReplicas"])
 
 
+@pytest.mark.thorough
 def test_the_clock_of_another_hands_nothing_over_and_keeps_nothing_back(two: Two) -> None:
     """A lease of a holder far in the past is not free, and one far in the future is not eternal."""
     two.set_clock_of_lease("2001-01-01T00:00:00.000000Z")

@@ -12,6 +12,9 @@ from benchmarks.autoscaling.fleet import Outcome, Run, Seen, Setting, run
 from benchmarks.autoscaling.replica import LLAMA_70B_H100
 from benchmarks.autoscaling.traffic import Requests
 
+# compiled once, by one process
+pytestmark = pytest.mark.xdist_group("simulator")
+
 HARDWARE = replace(LLAMA_70B_H100, max_num_seqs=4, token_budget=1000, kv_tokens=10_000)
 SETTING = Setting(HARDWARE, cold_start=10.0, bound=2.0, first=1, most=3)
 
