@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="folder for table and plots")
     parser.add_argument("--cache", type=Path, default=Path("/var/tmp/freehold/autoscaling"))
     options = parser.parse_args()
-    print(f"{validated()}\n", flush=True)
+    errors = validated()
+    print(f"{errors}\n", flush=True)
     cells = _cells(options)
     found, begin = {}, time.monotonic()
     for cell, result in results(cells, options.cache, os.cpu_count() or 1):
@@ -44,7 +45,7 @@ def main() -> None:
     text = f"{table(ordered)}\n{limits(ordered)}\nseeds {list(range(1, options.seeds + 1))}"
     print(text)
     if options.results is not None:
-        (options.results / "autoscaling.txt").write_text(f"{validated()}\n\n{text}\n")
+        (options.results / "autoscaling.txt").write_text(f"{errors}\n\n{text}\n")
         plots(ordered, options.results)
 
 

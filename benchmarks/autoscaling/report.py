@@ -12,6 +12,8 @@ from benchmarks.autoscaling.scenarios import SCENARIOS, Scenario
 
 Results = Mapping[Cell, Result]
 _WIDTH = 15
+# of a picture
+_COLUMNS = 2
 
 
 def name_of(cell: Cell) -> str:
@@ -21,9 +23,9 @@ def name_of(cell: Cell) -> str:
 
 def table(results: Results) -> str:
     """Return a row for each policy: attainment and GPU-hours beside the clairvoyant's."""
-    names = list(dict.fromkeys(name_of(it) for it in results if it.policy not in (LIMIT,)))
+    names = list(dict.fromkeys(name_of(it) for it in results if it.policy != LIMIT))
     names.sort(key=lambda it: (it != CLAIRVOYANT, it != OURS, it))
-    scenarios = [it for it in SCENARIOS if any(cell.scenario == it.name for cell in results)]
+    scenarios = _scenarios(results)
     head = f"{'':<18}" + "".join(f"{it.name:>{_WIDTH}}" for it in scenarios)
     rows = [head + f"{'least':>8}{'most':>8}{'mean':>8}"]
     rows += [_row(name, scenarios, results) for name in names]
@@ -100,19 +102,19 @@ def plots(results: Results, folder: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "freehold"
     from matplotlib import pyplot
 
-    scenarios = [it for it in SCENARIOS if any(cell.scenario == it.name for cell in results)]
-    columns = 2
-    rows = -(-len(scenarios) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(12, 3.2 * rows), squeeze=False)
-    for scenario, one in zip(scenarios, axes.flat, strict=False):
-        _points(one, scenario, results)
-    figure.tight_layout()
-    figure.savefig(folder / "autoscaling-cost.svg", metadata={"Date": None})
-    figure, axes = pyplot.subplots(rows, columns, figsize=(12, 2.6 * rows), squeeze=False)
-    for scenario, one in zip(scenarios, axes.flat, strict=False):
-        _days(one, scenario, results)
-    figure.tight_layout()
-    figure.savefig(folder / "autoscaling-days.svg", metadata={"Date": None})
+    scenarios = _scenarios(results)
+    rows = -(-len(scenarios) // _COLUMNS)
+    for name, height, draw in (("cost", 3.2, _points), ("days", 2.6, _days)):
+        size = (12, height * rows)
+        figure, axes = pyplot.subplots(rows, _COLUMNS, figsize=size, squeeze=False)
+        for scenario, one in zip(scenarios, axes.flat, strict=False):
+            draw(one, scenario, results)
+        figure.tight_layout()
+        figure.savefig(folder / f"autoscaling-{name}.svg", metadata={"Date": None})
+
+
+def _scenarios(results: Results) -> list[Scenario]:
+    return [it for it in SCENARIOS if any(cell.scenario == it.name for cell in results)]
 
 
 def _points(axes: object, scenario: Scenario, results: Results) -> None:

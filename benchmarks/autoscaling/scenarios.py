@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from benchmarks.autoscaling import replica
@@ -65,8 +65,8 @@ class Scenario:
         return Setting(hardware, self.cold_start, self.bound, first)
 
 
-def _chat(day: int, rate: float) -> Traffic:
-    return lambda part, seed: served("m-large", _DAYS[part][day], rate, seed)
+def _chat(day: int, rate: float, **lengths: Any) -> Traffic:
+    return lambda part, seed: served("m-large", _DAYS[part][day], rate, seed, **lengths)
 
 
 def _reasoning(rate: float) -> Traffic:
@@ -79,15 +79,7 @@ def _reasoning(rate: float) -> Traffic:
 
 def _code(day: int, rate: float) -> Traffic:
     def drawn(part: Part, seed: int) -> Requests:
-        return with_lengths_of(served("m-large", _DAYS[part][day], rate, seed), azure("code"), seed)
-
-    return drawn
-
-
-def _long(day: int, rate: float) -> Traffic:
-    def drawn(part: Part, seed: int) -> Requests:
-        day_of = _DAYS[part][day]
-        return served("m-large", day_of, rate, seed, prompts=_LONG_PROMPTS, longest=_LONGEST_PROMPT)
+        return with_lengths_of(_chat(day, rate)(part, seed), azure("code"), seed)
 
     return drawn
 
@@ -158,7 +150,7 @@ SCENARIOS = (
         replica.LLAMA_70B_H100,
         300,
         10,
-        _long(1, 6),
+        _chat(1, 6, prompts=_LONG_PROMPTS, longest=_LONGEST_PROMPT),
     ),
     Scenario(
         "steps-70b",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchmarks.autoscaling.fleet import Seen
-from benchmarks.autoscaling.rivals.window import Window
+from benchmarks.autoscaling.rivals.window import Stabilization, Window
 
 _WINDOW_S, _DOWN_COOLDOWN_S = 180.0, 300.0
 _FLUCTUATION = 0.1
@@ -21,7 +21,8 @@ class AIBrix:
     def __init__(self, target: float) -> None:
         """Take the share of the KV cache."""
         self._target = target
-        self._metric, self._recommended = Window(_WINDOW_S), Window(_DOWN_COOLDOWN_S)
+        self._metric = Window(_WINDOW_S)
+        self._recommended = Stabilization(_DOWN_COOLDOWN_S)
 
     def decide(self, seen: Seen, now: float, wanted: int) -> int:
         """Return the number, at most twice or half of what there is."""
@@ -33,7 +34,4 @@ class AIBrix:
             number = min(math.ceil(_MAX_RATE * wanted), math.ceil(wanted * ratio))
         elif ratio < 1 - _FLUCTUATION:
             number = max(math.floor(wanted / _MAX_RATE), math.ceil(wanted * ratio))
-        if not self._recommended:
-            self._recommended.add(now, wanted)  # what there was before
-        self._recommended.add(now, number)
-        return number if number >= wanted else min(wanted, int(self._recommended.most))
+        return self._recommended.settled(now, number, wanted)

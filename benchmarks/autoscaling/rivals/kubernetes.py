@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from benchmarks.autoscaling.fleet import Seen
-from benchmarks.autoscaling.rivals.window import Window
+from benchmarks.autoscaling.rivals.window import Stabilization
 
 _TOLERANCE = 0.1
 _STABILIZATION_S = 300.0
@@ -26,16 +26,12 @@ class HorizontalPodAutoscaler:
     def __init__(self, target: float, *, waiting: bool = False) -> None:
         """Take a target of each replica."""
         self._target, self._waiting = target, waiting
-        self._recommended = Window(_STABILIZATION_S)
+        self._recommended = Stabilization(_STABILIZATION_S)
 
     def decide(self, seen: Seen, now: float, wanted: int) -> int:
         """Return the recommendation, up at once, down to the most of five minutes."""
         metric = seen.queued + seen.waiting.sum() if self._waiting else seen.in_flight
         ratio = metric / (self._target * max(wanted, 1))
         number = math.ceil(metric / self._target) if abs(1 - ratio) > _TOLERANCE else wanted
-        if not self._recommended:
-            self._recommended.add(now, wanted)  # what there was before
-        self._recommended.add(now, number)
-        if number > wanted:
-            return min(number, max(wanted + 4, 2 * wanted))
-        return min(wanted, int(self._recommended.most))
+        settled = self._recommended.settled(now, number, wanted)
+        return min(settled, max(wanted + 4, 2 * wanted))

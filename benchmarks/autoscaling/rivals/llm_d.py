@@ -8,7 +8,7 @@ from statistics import fmean, median
 from benchmarks.autoscaling.fleet import Seen
 from benchmarks.autoscaling.kernel import FINISHED, OUTPUT, PROMPT
 from benchmarks.autoscaling.replica import Hardware
-from benchmarks.autoscaling.rivals.window import Window
+from benchmarks.autoscaling.rivals.window import Stabilization, Window
 
 _KV_LIMIT = 0.80
 _UP, _DOWN = 0.85, 0.70
@@ -31,7 +31,7 @@ class WorkloadVariantAutoscaler:
         self._up, self._down = _UP * spread, _DOWN * spread
         self._resident, self._waiting = Window(60.0), Window(60.0)
         self._seen_full: list[float] = []
-        self._recommended = Window(300.0)
+        self._recommended = Stabilization(300.0)
         self._before = (0.0, 0.0, 0.0)
         self._prompt, self._output = 1000.0, 200.0
 
@@ -50,8 +50,7 @@ class WorkloadVariantAutoscaler:
             number = there + math.ceil(missing / capacity)
         elif (spare := capacity * len(ready) - demand / self._down) > 0:
             number = there - math.floor(spare / capacity)
-        self._recommended.add(now, number)
-        return number if number >= wanted else min(wanted, int(self._recommended.most))
+        return self._recommended.settled(now, number, wanted)
 
     def _learn_lengths(self, seen: Seen) -> None:
         totals = tuple(float(seen.totals[it]) for it in (FINISHED, PROMPT, OUTPUT))
