@@ -166,6 +166,7 @@ class Run:
     def see(self, time: float) -> Seen:
         """Return what is measured now."""
         w = self.world
+        kernel.settle(w, time)
         rows = int(w.scalars[kernel.ROWS])
         return Seen(
             time=time,

@@ -8,6 +8,10 @@ full, the sequence that came last is put back and its tokens are computed again.
 Requests beyond ``max_ongoing`` of all replicas wait in one queue, first come, first served; a
 request goes to the less busy of two replicas taken at random. All state is in arrays, so that the
 loop can stop at any time and go on.
+
+Steps in which nothing begins or ends are taken together: their times are an arithmetic series, since
+each adds one token of context to every sequence. A request that comes meanwhile cuts the series after
+the step that is under way.
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ class World(NamedTuple):
     step_end: Any  # [r] inf while idle
     step_begin: Any  # [r]
     step_prompt: Any  # [r] prompt tokens of the step
+    step_count: Any  # [r] steps that are taken together
     steps: Any  # [r]
     waiting: Any  # [r, o] ring
     wait_head: Any  # [r]
@@ -103,6 +108,7 @@ def world(
         step_end=np.full(rows, NEVER),
         step_begin=np.zeros(rows),
         step_prompt=np.zeros(rows, np.int64),
+        step_count=np.ones(rows, np.int64),
         steps=np.zeros(rows, np.int64),
         waiting=np.zeros((rows, ongoing), np.int64),
         wait_head=np.zeros(rows, np.int64),
@@ -176,6 +182,62 @@ def _take(w: World, r: int, request: int, now: float) -> None:
     w.taken[request] = now
     if w.step_end[r] == np.inf:
         _begin_step(w, r, now)
+    elif w.step_count[r] > 1:
+        _cut(w, r, _steps_until(w, r, now) + 1)
+
+
+@_compiled
+def _decode_time(w: World, r: int, count: int) -> float:
+    """Return the seconds of so many steps of what decodes, from the first of them on."""
+    batch = w.decode_n[r]
+    first = w.physics[3] + w.physics[4] * batch + w.physics[5] * w.context[r]
+    return count * first + w.physics[5] * batch * count * (count - 1) / 2
+
+
+@_compiled
+def _steps_until(w: World, r: int, now: float) -> int:
+    """Return how many of the steps that are taken together have ended."""
+    low, high = 0, w.step_count[r]
+    while low < high:
+        middle = (low + high + 1) // 2
+        if w.step_begin[r] + _decode_time(w, r, middle) <= now:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@_compiled
+def _cut(w: World, r: int, count: int) -> None:
+    """Take fewer steps together."""
+    if count < w.step_count[r]:
+        w.step_count[r] = count
+        w.step_end[r] = w.step_begin[r] + _decode_time(w, r, count)
+
+
+@_compiled
+def _count_steps(w: World, r: int, count: int) -> None:
+    """Add what so many steps of what decodes did, but for tokens that prefill gives."""
+    batch = w.decode_n[r]
+    w.steps[r] += count
+    w.counters[r, STEPS] += count
+    w.counters[r, GENERATED] += count * batch
+    w.counters[r, CONTEXT] += count * w.kv[r] + batch * count * (count - 1) / 2
+    w.context[r] += count * batch
+    w.kv[r] += count * batch
+
+
+@_compiled
+def settle(w: World, now: float) -> None:
+    """Count all steps that have ended, those too that are taken together with later ones."""
+    for r in range(w.scalars[ROWS]):
+        if w.state[r] != ABSENT and w.step_end[r] < np.inf and w.step_count[r] > 1:
+            count = min(_steps_until(w, r, now), w.step_count[r] - 1)
+            took = _decode_time(w, r, count)
+            _count_steps(w, r, count)
+            w.counters[r, BUSY] += took
+            w.step_begin[r] += took
+            w.step_count[r] -= count
 
 
 @_compiled
@@ -251,11 +313,15 @@ def _begin_step(w: World, r: int, now: float) -> None:
         if tokens >= budget:
             tokens = budget
             break
-    time = w.physics[3]
-    if tokens > 0:
-        time = max(time, w.physics[0] + w.physics[1] * tokens + w.physics[2] * tokens * tokens)
-    time += w.physics[4] * w.decode_n[r] + w.physics[5] * w.context[r]
-    w.step_prompt[r], w.step_begin[r], w.step_end[r] = tokens, now, now + time
+    w.step_prompt[r], w.step_begin[r], w.step_count[r] = tokens, now, 1
+    if tokens == 0:
+        # until one of them ends or the KV cache is full
+        room = max(0, int(w.physics[6]) - w.kv[r]) // w.decode_n[r] + 1
+        w.step_count[r] = max(1, min(w.next_end[r] - w.steps[r], room))
+        w.step_end[r] = now + _decode_time(w, r, w.step_count[r])
+        return
+    time = w.physics[0] + w.physics[1] * tokens + w.physics[2] * tokens * tokens
+    w.step_end[r] = now + max(time, w.physics[3]) + _decode_time(w, r, 1) - w.physics[3]
 
 
 @_compiled
@@ -338,17 +404,13 @@ def _preempt(w: World, r: int) -> None:
 def _end_step(w: World, r: int) -> None:
     now = w.step_end[r]
     batch = w.decode_n[r]
-    w.steps[r] += 1
-    counters = w.counters[r]
-    counters[STEPS] += 1
-    counters[BUSY] += now - w.step_begin[r]
-    counters[PROMPT] += w.step_prompt[r]
-    counters[CONTEXT] += w.kv[r]
-    w.context[r] += batch
-    w.kv[r] += batch
+    _count_steps(w, r, w.step_count[r])
+    w.step_count[r] = 1
+    w.counters[r, BUSY] += now - w.step_begin[r]
+    w.counters[r, PROMPT] += w.step_prompt[r]
     if batch and w.steps[r] >= w.next_end[r]:
         _end_decodes(w, r, now)
-    counters[GENERATED] += batch + _end_prefill(w, r, now)
+    w.counters[r, GENERATED] += _end_prefill(w, r, now)
     _preempt(w, r)
     if w.state[r] == READY and queued(w) > 0:
         w.step_end[r] = now  # not idle: what comes joins the step that begins now
