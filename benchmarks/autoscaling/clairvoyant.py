@@ -1,7 +1,8 @@
 """The schedule of somebody who knows every request beforehand.
 
-The work of all requests that come in a window, over the length of the window and a utilisation,
-is the number of replicas that are needed in it. Each replica beyond has a cost to start: the k-th
+The work of all requests that is to be done in a window, over the length of the window and a
+utilisation, is the number of replicas that are needed in it: prompts when they come, answers for as
+long as they are generated. Each replica beyond has a cost to start: the k-th
 is kept through a gap in which it is not needed where the gap is no longer than a cold start, which
 is the cheapest there is for each k on its own. Replayed in the same simulator, at the highest
 utilisation with which enough requests are answered in time.
@@ -21,28 +22,63 @@ from benchmarks.autoscaling.traffic import Requests
 Array = Any
 GOAL = 0.98
 # seconds
-WINDOWS = (30.0, 60.0)
+WINDOWS = (30.0, 120.0)
 _INTERVAL = 2.0
-_UTILISATIONS = np.arange(0.5, 1.3001, 0.05)
+# utilisations are tried in ever smaller steps, beginning with the first
+_FIRST, _STEPS = 0.9, (0.2, 0.1, 0.05, 0.025)
+_MOST = 2.0
 # of the KV cache at which a replica is taken to be full
 _FULL = 0.9
+# An answer's work is spread over its time in so many pieces.
+_PIECES = 16
 
 
-def work(requests: Requests, hardware: Hardware) -> Array:
-    """Return the replica-seconds that each request takes of a replica that is full."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What each request takes of a replica that is full; arrays in seconds.
+
+    Attributes:
+        prefill: Of its time, at once.
+        decode: Of its time, evenly while the answer is generated.
+        runs: How long that takes.
+    """
+
+    prefill: Array
+    decode: Array
+    runs: Array
+
+    @property
+    def total(self) -> Array:
+        """Return all replica-seconds of each request."""
+        return self.prefill + self.decode
+
+
+def work(requests: Requests, hardware: Hardware) -> Work:
+    """Return what requests take: a step's time is shared by those that it is for.
+
+    Of what each step takes anyway, a request bears a share as large as that of the seats or of the
+    KV cache that it holds, whichever is greater.
+    """
     step, context = hardware.step, requests.prompt + requests.output / 2
+    room = _FULL * hardware.kv_tokens
+    share = np.maximum(1 / hardware.max_num_seqs, context / room)
+    prefill = step.p1 * requests.prompt + step.p2 * requests.prompt**2
+    decode = requests.output * (step.d0 * share + step.d1 + step.d2 / 1e3 * context)
     # tokens of context that a request holds, weighted by how long it holds them
     held = (requests.output * context).sum() / requests.output.sum()
-    batch = min(hardware.max_num_seqs, _FULL * hardware.kv_tokens / held)
-    prefill = step.p1 * requests.prompt + step.p2 * requests.prompt**2
-    decode = requests.output * (step.d0 / batch + step.d1 + step.d2 / 1e3 * context)
-    return (prefill + decode) / 1e3
+    batch = min(hardware.max_num_seqs, room / held)
+    full_step = step.d0 + step.d1 * batch + step.d2 / 1e3 * batch * held
+    return Work(prefill / 1e3, decode / 1e3, requests.output * full_step / 1e3)
 
 
-def needed(requests: Requests, each: Array, window: float, utilisation: float) -> Array:
+def needed(arrival: Array, each: Work, window: float, utilisation: float) -> Array:
     """Return the replicas that are needed in each window."""
-    count = int(requests.arrival[-1] // window) + 1
-    there = np.bincount((requests.arrival // window).astype(int), each, count)
+    last = int(arrival[-1] // window)
+    there = np.bincount((arrival // window).astype(int), each.prefill, last + 1)
+    for piece in range(_PIECES):
+        at = arrival + each.runs * (piece + 0.5) / _PIECES
+        index = np.minimum((at // window).astype(int), last)
+        there += np.bincount(index, each.decode / _PIECES, last + 1)
     return np.maximum(np.ceil(there / (window * utilisation)), 1).astype(int)
 
 
@@ -82,7 +118,7 @@ class Schedule:
 
 def schedule(requests: Requests, setting: Setting, window: float, utilisation: float) -> Schedule:
     """Return the cheapest schedule for a window and a utilisation."""
-    need = needed(requests, work(requests, setting.hardware), window, utilisation)
+    need = needed(requests.arrival, work(requests, setting.hardware), window, utilisation)
     lead = setting.cold_start * (1 + JITTER) + _INTERVAL
     return Schedule(kept(need, int(lead // window)), window, lead)
 
@@ -102,23 +138,47 @@ def best(requests: Requests, setting: Setting, seed: int, goal: float = GOAL) ->
     Raises:
         ValueError: If none attains it.
     """
-    found = [it for window in WINDOWS if (it := _highest(requests, setting, seed, window, goal))]
+    found: list[Best] = []
+    for window in WINDOWS:
+        guess, steps = (found[0].utilisation, _STEPS[2:]) if found else (_FIRST, _STEPS)
+        if it := _highest(Try(requests, setting, seed, window, goal), guess, steps):
+            found.append(it)
     if not found:
         raise ValueError(f"no schedule answers {goal:.0%} of the requests in time")
     return min(found, key=lambda it: it.outcome.gpu_hours)
 
 
-def _highest(
-    requests: Requests, setting: Setting, seed: int, window: float, goal: float
-) -> Best | None:
-    """Return the highest utilisation that attains the goal, by bisection."""
-    low, high, found = 0, len(_UTILISATIONS), None
-    while low < high:
-        middle = (low + high) // 2
-        utilisation = float(_UTILISATIONS[middle])
-        outcome = run(requests, setting, schedule(requests, setting, window, utilisation), seed)
-        if outcome.attainment >= goal:
-            found, low = Best(window, utilisation, outcome), middle + 1
-        else:
-            high = middle
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What schedules of a window are tried on."""
+
+    requests: Requests
+    setting: Setting
+    seed: int
+    window: float
+    goal: float
+
+    def at(self, utilisation: float) -> Best | None:
+        """Return what a utilisation gives, or None where it answers too few."""
+        planned = schedule(self.requests, self.setting, self.window, utilisation)
+        outcome = run(self.requests, self.setting, planned, self.seed)
+        return Best(self.window, utilisation, outcome) if outcome.attainment >= self.goal else None
+
+
+def _highest(tried: Try, guess: float, steps: tuple[float, ...]) -> Best | None:
+    """Return the highest utilisation that answers enough, to the smallest of the steps.
+
+    From the guess on it goes by the first step until the answer changes, then back and forth by
+    ever smaller ones.
+    """
+    found, at, step = tried.at(guess), guess, steps[0]
+    up = found is not None
+    while step / 2 < (at := at + (step if up else -step)) < _MOST:
+        one = tried.at(at)
+        found = one or found
+        if (one is not None) != up:
+            break
+    for step in steps[1:]:
+        at += step if found is not None and found.utilisation == at else -step
+        found = tried.at(at) or found
     return found

@@ -9,9 +9,9 @@ Requests beyond ``max_ongoing`` of all replicas wait in one queue, first come, f
 request goes to the less busy of two replicas taken at random. All state is in arrays, so that the
 loop can stop at any time and go on.
 
-Steps in which nothing begins or ends are taken together: their times are an arithmetic series, since
-each adds one token of context to every sequence. A request that comes meanwhile cuts the series after
-the step that is under way.
+Steps in which nothing begins or ends are taken together: their times are an arithmetic series,
+since each adds one token of context to every sequence. A request that comes meanwhile cuts the
+series after the step that is under way.
 """
 
 from __future__ import annotations

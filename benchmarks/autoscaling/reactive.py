@@ -36,5 +36,5 @@ class Reactive:
 
 def limit(requests: Requests, setting: Setting, seed: int) -> float:
     """Return the share of requests that can be answered in time, at whatever cost."""
-    need = needed(requests, work(requests, setting.hardware), _WINDOW_S, _UTILISATION)
+    need = needed(requests.arrival, work(requests, setting.hardware), _WINDOW_S, _UTILISATION)
     return max(run(requests, setting, Reactive(need, it), seed).attainment for it in _SURPLUS)

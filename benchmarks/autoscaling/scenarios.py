@@ -60,7 +60,7 @@ class Scenario:
         """Return where they are served, with as many replicas as the beginning needs."""
         hardware = self.hardware.slower()
         early = requests.arrival < _BEGINNING_S
-        busy = work(requests, hardware)[early].sum() / _BEGINNING_S
+        busy = work(requests, hardware).total[early].sum() / _BEGINNING_S
         first = max(1, int(np.ceil(busy / _BEGINNING_UTILISATION)))
         return Setting(hardware, self.cold_start, self.bound, first)
 
@@ -120,7 +120,7 @@ SCENARIOS = (
         "chat-70b", "chat, 70B, cold start 300 s", replica.LLAMA_70B_H100, 300, 2, _chat(2, 40)
     ),
     Scenario(
-        "chat-8b", "chat, 8B on L40S, cold start 60 s", replica.LLAMA_8B_L40S, 60, 2, _chat(3, 40)
+        "chat-8b", "chat, 8B on L40S, cold start 60 s", replica.LLAMA_8B_L40S, 60, 2, _chat(3, 30)
     ),
     Scenario(
         "reasoning-70b",
@@ -128,7 +128,7 @@ SCENARIOS = (
         replica.LLAMA_70B_H100,
         300,
         2,
-        _reasoning(16),
+        _reasoning(12),
     ),
     Scenario(
         "reasoning-8b",
@@ -136,7 +136,7 @@ SCENARIOS = (
         replica.LLAMA_8B_L40S,
         60,
         2,
-        _reasoning(8),
+        _reasoning(3),
     ),
     Scenario(
         "code-405b", "code, 405B, cold start 300 s", replica.LLAMA_405B_H100, 300, 5, _code(0, 20)

@@ -21,15 +21,15 @@ __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 
 @functools.cache
 def serving_archive() -> bytes:
-    """Return a ZIP with the packages ``freehold`` and ``freehold.serving``, always the same bytes.
+    """Return a ZIP with ``freehold`` and all of ``freehold.serving``, always the same bytes.
 
     It can stand on ``PYTHONPATH`` as it is. Ray, too, unpacks ``py_modules`` so that the one folder
     at the top is the module.
     """
     folder = Path(next(iter(freehold.serving.__path__)))
     files = {"freehold/__init__.py": _PACKAGE}
-    for path in sorted(folder.glob("*.py")):
-        files[f"freehold/serving/{path.name}"] = path.read_bytes()
+    for path in sorted(folder.rglob("*.py")):
+        files[f"freehold/serving/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
     buffer = io.BytesIO()
     # stored, not deflated: compressors differ from one machine to the next
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

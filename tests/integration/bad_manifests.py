@@ -127,8 +127,8 @@ EDITS: dict[str, Mapping[str, Any]] = {
     "two images for one class": {
         "spec.engine.images": [{"accelerator": "h100-80gb", "image": "x"}] * 2
     },
-    "two targets": {"spec.autoscaling.target": {"timeToFirstToken": "1s", "queueDepth": 1}},
-    "no target": {"spec.autoscaling.target": {}},
+    "no time at all": {"spec.autoscaling.target": {"timeToFirstToken": "0s"}},
+    "a target of another kind": {"spec.autoscaling.target": {"queueDepth": 1}},
     "more replicas at least than at most": {
         "spec.autoscaling": {"minReplicas": 3, "maxReplicas": 2}
     },

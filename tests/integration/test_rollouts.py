@@ -89,10 +89,10 @@ def test_bounds_and_targets_leave_everything_running(model: Model) -> None:
     assert model.until_settled() == first
     assert list(model.revisions) == [first]
 
-    model.edit(autoscaling={"target": {"queueDepth": 9}})
+    model.edit(autoscaling={"target": {"timeToFirstToken": "9s"}})
     second = model.until_settled(first)
     assert model.revisions == {first: 1, second: 2}
-    assert _block(model)["target_ongoing_requests"] == 16 + 9
+    assert _block(model)["target_ongoing_requests"] == 9.0
     assert _block(model)["max_replicas"] == 4
 
     model.edit(autoscaling=None, replicas=1)

@@ -156,7 +156,7 @@ def to_children(writes: dict[tuple[str, str], float]) -> dict[tuple[str, str], f
 EDITS = {
     "catalog/accelerators.yaml": ("ray-llm:2.60.0-py312-cu130", "ray-llm:next"),
     "serving/server.py": ('"""', '"""Of another release. '),
-    "render/scaling.py": ("upscale_delay: float = 5.0", "upscale_delay: float = 7.0"),
+    "render/scaling.py": ("_LOOK_BACK_S = 1.0, 3.0", "_LOOK_BACK_S = 1.0, 4.0"),
     "render/pod_template.py": ('"failureThreshold": 3', '"failureThreshold": 5'),
 }
 
@@ -256,7 +256,7 @@ def seen_of(model: Model) -> Object:
         "image": container["image"],
         "probe": container.get("readinessProbe", {}).get("failureThreshold"),
         "archive": archive,
-        "pace": application["deployments"][0]["autoscaling_config"]["upscale_delay_s"],
+        "look back": application["deployments"][0]["autoscaling_config"]["look_back_period_s"],
         "commit": llm["engine_kwargs"]["revision"],
         "candidate": group["groupName"],
     }

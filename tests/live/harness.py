@@ -21,7 +21,6 @@ import httpx
 import psutil
 
 FREEHOLD = [str(Path(sys.executable).with_name("freehold")), "run"]
-PACED = [sys.executable, str(Path(__file__).with_name("paced_run.py"))]
 READY_SECONDS = 420.0
 # What a Ray head, an engine or HAProxy looks like in a list of processes.
 RAY_FAMILY = re.compile(r"ray::|raylet|gcs_server|haproxy|VLLM::|ray/dashboard|ray-dashboard")

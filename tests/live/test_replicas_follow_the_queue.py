@@ -1,66 +1,105 @@
-"""Load on the endpoint makes replicas and the lack of it removes them, down to zero and back."""
+"""Load on the endpoint makes replicas and the lack of it removes them, down to zero and back.
+
+Every decision of such a run stands in a log with what was seen, and the policy that the simulator
+runs makes the same of it.
+"""
 
 from __future__ import annotations
 
-import concurrent.futures
+import json
 import re
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.live.harness import PACED, Run, complete, eventually, load_on, manifest
+from tests.live.harness import Run, complete, eventually, load_on, manifest
 from tests.ports import free_port
 
-SCALING_SECONDS = 240.0
+from freehold.serving.autoscaling.decision_log import log_name, recorded
+from freehold.serving.autoscaling.policy import State, decide
+
+SCALING_SECONDS = 300.0
+SCALING = {"minReplicas": 0, "maxReplicas": 2, "scaleToZeroAfter": "10s"}
+
+
+def pids(run: Run) -> set[int]:
+    """Return the engine processes of this run: one for each replica."""
+    return {it.process.pid for it in run.family() if "EngineCore" in it.name}
 
 
 def engines(run: Run) -> int:
-    """Return the engine processes of this run: one for each replica."""
-    return sum("EngineCore" in member.name for member in run.family())
+    return len(pids(run))
+
+
+def decisions(run: Run, model: str) -> list[dict[str, Any]]:
+    """Return the lines of the log that this run's controller writes."""
+    (folder,) = {
+        Path(option.removeprefix("--temp-dir="))
+        for member in run.family()
+        for option in member.command
+        if option.startswith("--temp-dir=")
+    }
+    (log,) = folder.glob(f"session_2*/logs/serve/{log_name(model)}")
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 @pytest.mark.thorough
-def test_from_one_to_two_and_back_then_to_zero_and_back_without_a_lost_request(
+def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     tiny: Path, tmp_path: Path
 ) -> None:
-    scaling = {"minReplicas": 1, "maxReplicas": 2, "target": {"queueDepth": 2}}
-    file = manifest(tmp_path, "tiny", tiny, autoscaling=scaling)
+    file = manifest(tmp_path, "tiny", tiny, autoscaling=SCALING)
     port = free_port()
     url = f"http://127.0.0.1:{port}/v1"
-    with Run([str(port), str(file)], program=PACED) as run:
-        run.says("tiny answers at")
+    arguments = ["--offline", "--port", str(port), str(file)]
+    with Run(arguments) as run:
+        run.says("ready, at zero replicas")
+        assert complete(url, "tiny").status_code == 200
+        assert engines(run) == 1
 
-        # as many as one replica runs: never a reason for another
-        with load_on(url, "tiny", clients=4) as fitting:
-            for _ in range(20):
-                assert engines(run) == 1
-                time.sleep(0.5)
-        assert set(fitting) == {200}
-
-        # far more than one replica's target of 6, since some are always on their way
+        # far more at once than one replica runs
         with load_on(url, "tiny", clients=24) as codes:
             eventually("two replicas under load", lambda: engines(run) == 2, SCALING_SECONDS)
-        assert set(codes) == {200}
-        eventually("one replica without load", lambda: engines(run) == 1, SCALING_SECONDS)
+            eventually("both are told of", lambda: _last(run)["ready"] == 2, SCALING_SECONDS)
 
-        manifest(
-            tmp_path,
-            "tiny",
-            tiny,
-            autoscaling=scaling | {"minReplicas": 0, "scaleToZeroAfter": "5s"},
-        )
-        run.says("changed in place, no replica restarts", 30)
+            # a target is taken in place, and what was learned stays
+            learned, before = _last(run)["learned"], pids(run)
+            assert int(learned["coldStart"].removesuffix("s")) > 1
+            longer = SCALING | {"target": {"timeToFirstToken": "5s"}}
+            manifest(tmp_path, "tiny", tiny, autoscaling=longer)
+            run.says("changed in place, no replica restarts", 30)
+            eventually("it is heeded", lambda: _last(run)["settings"][3] == 5.0, 30)
+            assert _last(run)["learned"]["coldStart"] == learned["coldStart"]
+            more = len(codes) + 100
+            eventually("a hundred further answers", lambda: len(codes) > more, SCALING_SECONDS)
+            assert pids(run) == before
+        # far less than one replica runs
+        with load_on(url, "tiny", clients=1) as fewer:
+            eventually("one replica again", lambda: engines(run) == 1, SCALING_SECONDS)
+        assert set(codes) | set(fewer) == {200}
         eventually("no replica when idle", lambda: engines(run) == 0, SCALING_SECONDS)
-        run.says("ready, at zero replicas", 30)
-        # nothing of ours or of Ray's may wake it: health checks and metrics come every second
-        for _ in range(40):
-            assert engines(run) == 0
-            time.sleep(0.5)
 
-        with concurrent.futures.ThreadPoolExecutor(12) as pool:
-            asked = [pool.submit(complete, url, "tiny") for _ in range(12)]
-            assert [answer.result().status_code for answer in asked] == [200] * 12
-        assert engines(run) >= 1
-        assert len(re.findall("waiting for its first token", run.text)) <= 2
+        lines = decisions(run, "tiny")
+        assert len(re.findall("waiting for its first token", run.text)) <= 1
         assert run.stop() == 0
+    course = [it["desired"] for it in lines]
+    changes = [it for it, before in zip(course[1:], course, strict=False) if it != before]
+    assert changes == [1, 2, 1, 0]
+    edited = next(it for it, line in enumerate(lines) if line["settings"][3] == 5.0)
+    assert _made_again(lines[:edited]) == course[:edited]
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
+
+
+def _last(run: Run) -> dict[str, Any]:
+    return decisions(run, "tiny")[-1]
+
+
+def _made_again(lines: list[dict[str, Any]]) -> list[int]:
+    """Return what the policy decides of what was seen, from the first line on."""
+    state: State | None = None
+    found = []
+    for line in lines:
+        seen, settings = recorded(line)
+        decision = decide(seen, state, settings)
+        state = decision.state
+        found.append(decision.replicas)
+    return found

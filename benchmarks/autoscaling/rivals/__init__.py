@@ -47,7 +47,7 @@ def _rate_of_a_replica(setting: Setting, requests: Requests) -> float:
 
     SkyServe asks its users for a rate; this one knows the day and is the best guess there is.
     """
-    return float(1.0 / work(requests, setting.hardware).mean())
+    return float(1.0 / work(requests, setting.hardware).total.mean())
 
 
 RIVALS = (

@@ -22,6 +22,7 @@ from freehold.api.scalars import (
     PositiveCount,
     StageCount,
     Text,
+    duration_seconds,
 )
 from freehold.api.status import ModelDeploymentStatus
 
@@ -149,22 +150,21 @@ class Hardware(ApiModel):
 
 
 class AutoscalingTarget(ApiModel):
-    """What the replicas are scaled for; one of the fields."""
+    """What the replicas are scaled for."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "",
-            "one of timeToFirstToken and queueDepth",
-            "has(self.timeToFirstToken) != has(self.queueDepth)",
-            lambda t: (t.time_to_first_token is None) != (t.queue_depth is None),
+            "timeToFirstToken",
+            "above 0",
+            "!has(self.timeToFirstToken) || duration(self.timeToFirstToken) > duration('0s')",
+            lambda t: t.time_to_first_token is None or duration_seconds(t.time_to_first_token) > 0,
         ),
     )
 
     time_to_first_token: Duration | None = Field(
-        default=None, description="Time to the first token that requests should see."
-    )
-    queue_depth: Count | None = Field(
-        default=None, description="Requests waiting per replica to settle at."
+        default=None,
+        description="Time within which 98 of 100 requests should have their first token. "
+        "Default: 2s.",
     )
 
 
@@ -191,7 +191,7 @@ class Autoscaling(ApiModel):
     )
     max_replicas: PositiveCount = Field(description="Replicas at the most.")
     target: AutoscalingTarget | None = Field(
-        default=None, description="What to scale for. Default: a queueDepth of 2."
+        default=None, description="What to scale for; nothing else needs to be tuned."
     )
     scale_to_zero_after: Duration | None = Field(
         default=None, description="Idle time before the last replica goes. Default: 10m."

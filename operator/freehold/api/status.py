@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from freehold.api.base import ApiModel
-from freehold.api.scalars import Count, PositiveCount, Quantity, whole_number
+from freehold.api.scalars import Count, Duration, PositiveCount, Quantity, whole_number
 
 # So that no status comes near the size that the API server refuses, whatever others' messages say.
 LONGEST_MESSAGE = 1024
@@ -87,19 +87,39 @@ class Address(ApiModel):
     url: str = Field(description="Base URL.")
 
 
+class LearnedRates(ApiModel):
+    """What the scaling policy has learned of a replica."""
+
+    prompt_tokens_per_second: Count = Field(
+        description="Prompt tokens that a replica works off, if it does nothing else."
+    )
+    generated_tokens_per_second: Count = Field(
+        description="Tokens that a replica generates, as many requests running as fit."
+    )
+    cold_start: Duration | None = Field(
+        default=None, description="Time until a replica that is asked for answers."
+    )
+
+
 class Scaling(ApiModel):
     """The load, and what was decided of it."""
 
     reason: str = Field(
-        description="The last decision in a word: ScalingUp, ScalingDown, Holding, or Waking (the "
-        "first replica starts)."
+        description="The last decision in a word: ScalingUp, ScalingDown, Holding, Waking (the "
+        "first replica starts), Idle (none is wanted), NoMetrics (no replica tells anything) or "
+        "StartsOverdue (replicas that were asked for do not come)."
     )
     message: str = Field(
         max_length=LONGEST_MESSAGE, description="A sentence with the numbers that decided."
     )
     queued: Count | None = Field(default=None, description="Requests that wait.")
     running: Count | None = Field(default=None, description="Requests that engines run.")
+    desired: Count | None = Field(default=None, description="Replicas that were decided on.")
+    ready: Count | None = Field(default=None, description="Replicas that answered then.")
     starting: Count | None = Field(default=None, description="Replicas that start.")
+    learned: LearnedRates | None = Field(
+        default=None, description="What the decision was based on."
+    )
 
 
 class WorkloadReference(ApiModel):

@@ -45,7 +45,7 @@ from freehold.local.shared_ray import (
 )
 from freehold.local.unheeded import unheeded
 from freehold.local.workload import Choices, Served, load, require_access
-from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
+from freehold.render.request_path import DIRECT_ENVIRONMENT
 from freehold.render.scaling import replica_bounds
 
 RAY_START_SECONDS = 120.0
@@ -185,7 +185,7 @@ def on_own_ray(options: RunOptions, models: tuple[Served, ...], stop: threading.
     require_port(options.host, options.port)
     require_room(this_machine(), [_demand(model, options.choices) for model in models])
     require_access(models, options.choices.offline)
-    environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
+    environment = dict(DIRECT_ENVIRONMENT)
     if options.choices.offline:
         environment |= {"HF_HUB_OFFLINE": "1"}
     view = LiveView()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from freehold.api.modeldeployment import ModelDeploymentSpec
 from freehold.api.names import OPERATOR
-from freehold.render.scaling import queue_depth
 
 _NO_KEY = "the endpoint asks for no key"
 
@@ -30,11 +29,6 @@ def unheeded(spec: ModelDeploymentSpec, asks_for_key: bool) -> tuple[str, ...]:
             f"spec.managedBy has no effect here: {spec.managed_by} acts on the object in a "
             f"cluster, and run serves it all the same"
         )
-    target = spec.autoscaling.target if spec.autoscaling else None
-    if target is not None and target.time_to_first_token is not None:
-        depth = queue_depth(spec)
-        name = "spec.autoscaling.target.timeToFirstToken"
-        sentences.append(f"{name} is not followed yet: replicas settle at a queue depth of {depth}")
     return tuple(sentences)
 
 

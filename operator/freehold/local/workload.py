@@ -24,7 +24,7 @@ from freehold.plan.accelerator import Accelerator, resolve_class
 from freehold.plan.plan import Plan
 from freehold.plan.planner import Option, Question
 from freehold.render.request_path import RequestPath
-from freehold.render.scaling import Pace, replica_bounds
+from freehold.render.scaling import replica_bounds
 from freehold.render.serve_config import serve_application, serve_config, server_deployment_name
 from freehold.render.weights_location import weights_location
 
@@ -75,7 +75,6 @@ class Choices:
         offline: Whether the hub must not be asked.
         path: The way of a request to the engine.
         code: URI of our code for engines that do not find it installed.
-        pace: How fast replicas follow the load.
     """
 
     vendors: tuple[str, ...] = ()
@@ -84,7 +83,6 @@ class Choices:
     offline: bool = False
     path: RequestPath = "direct"
     code: str | None = None
-    pace: Pace = field(default_factory=Pace)
 
 
 def load(paths: Iterable[Path], choices: Choices) -> tuple[Served, ...]:
@@ -191,6 +189,5 @@ def _served(files: Files, file: str, planned: Planned, several: bool, choices: C
         route_prefix=f"/{model.name}" if several else "/",
         path=choices.path,
         code=choices.code,
-        pace=choices.pace,
     )
     return Served(model, planned.answer, application, file, files)

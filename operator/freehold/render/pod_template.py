@@ -11,7 +11,7 @@ from freehold.plan.plan import Plan
 from freehold.render.node_choice import NodeChoice
 from freehold.render.overlay import overlaid
 from freehold.render.pod_size import PodSize, head_size, worker_size
-from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
+from freehold.render.request_path import DIRECT_ENVIRONMENT
 from freehold.render.source_access import source_access
 
 Template = dict[str, Any]
@@ -109,11 +109,10 @@ def _marked(model: ModelDeployment, template: Template) -> Template:
 
 
 def _container(name: str, image: str, ports: Mapping[str, int], size: PodSize) -> dict[str, Any]:
-    environment = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT
     return {
         "name": name,
         "image": image,
-        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        "env": [{"name": key, "value": value} for key, value in DIRECT_ENVIRONMENT.items()],
         "ports": [{"name": key, "containerPort": number} for key, number in ports.items()],
         "resources": {"requests": {"cpu": str(size.cores), "memory": size.memory}},
     }

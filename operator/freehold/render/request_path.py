@@ -47,11 +47,6 @@ _OF_AN_APPLICATION: dict[RequestPath, dict[str, str]] = {
     # A Ray of somebody else may have either setting; an application can only be sure of this one.
     "stock": {"RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING": "0"},
 }
-# Figures for scaling once a second instead of every ten: a queue is answered while it is short.
-SCALING_ENVIRONMENT = {
-    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-}
 
 
 def application_environment(path: RequestPath) -> dict[str, str]:

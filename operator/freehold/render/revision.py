@@ -42,7 +42,7 @@ from freehold.render.endpoint_service import leading_to
 from freehold.render.gcs_fault_tolerance import GcsFaultTolerance
 from freehold.render.numbers import Numbers, canonical_model, with_numbers, with_scaling_settings
 from freehold.render.objects import canonical_objects
-from freehold.render.scaling import Pace, autoscaling_config
+from freehold.render.scaling import autoscaling_config
 from freehold.render.serve_config import server_deployment_name
 from freehold.render.serving_config_map import archive_digest
 from freehold.render.source_pin import UNPINNED, SourcePin
@@ -171,12 +171,10 @@ def frozen_of(
     )
 
 
-def rescaled(
-    frozen: Frozen, model: ModelDeployment, parts: SpecParts, pace: Pace | None = None
-) -> Frozen:
+def rescaled(frozen: Frozen, model: ModelDeployment, parts: SpecParts) -> Frozen:
     """Return the same with the scaling settings that the model's spec asks for now."""
     spec = canonical_model(model).spec
-    settings = autoscaling_config(spec, frozen.max_num_seqs, pace or Pace())
+    settings = autoscaling_config(spec, frozen.max_num_seqs)
     objects = tuple(
         with_scaling_settings(item, settings, frozen.deployment)
         if item["kind"] == "RayService"

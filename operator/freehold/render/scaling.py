@@ -7,35 +7,21 @@ count, too, is a complete autoscaling block with equal bounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from freehold.api.modeldeployment import ModelDeploymentSpec
 from freehold.api.scalars import duration_seconds
 
-DEFAULT_QUEUE_DEPTH = 2
+DEFAULT_TIME_TO_FIRST_TOKEN = "2s"
+DEFAULT_IDLE_TO_ZERO = "10m"
+# Figures once a second, by the one field for it that Ray 2.60 reads: the two variables that are to
+# take its place are read nowhere yet. What waits before engines counts at once, the most of the
+# time that Serve looks back.
+_INTERVAL_S, _LOOK_BACK_S = 1.0, 3.0
 # Of a hundred replicas, those that start beside the ones that they replace: a Deployment's default.
 _SURGE_PERCENT = 25
 # Of every model, whatever its bounds: replicas start anew when a policy comes or goes.
 _POLICY = "freehold.serving.scaling:FollowQueue"
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast replicas follow the load, in seconds.
-
-    Attributes:
-        look_back: Span over which the load is averaged; Serve wants more than the 10 s of its
-            (here unused) metrics interval.
-        upscale_delay: How long the load must ask for more.
-        downscale_delay: How long it must ask for less; long, since a cold start costs minutes.
-        to_zero_delay: How long a model must be idle to lose its last replica, where nobody said.
-    """
-
-    look_back: float = 11.0
-    upscale_delay: float = 5.0
-    downscale_delay: float = 300.0
-    to_zero_delay: float = 600.0
 
 
 def replica_bounds(spec: ModelDeploymentSpec) -> tuple[int, int]:
@@ -65,36 +51,35 @@ def surge(spec: ModelDeploymentSpec) -> int:
     return -(-replica_bounds(spec)[1] * surge_percent(spec) // 100)
 
 
-def queue_depth(spec: ModelDeploymentSpec) -> int:
-    """Return the requests that may wait at a replica before another one is wanted."""
-    target = spec.autoscaling.target if spec.autoscaling else None
-    if target is None or target.queue_depth is None:
-        return DEFAULT_QUEUE_DEPTH
-    return target.queue_depth
-
-
-def autoscaling_config(spec: ModelDeploymentSpec, concurrency: int, pace: Pace) -> dict[str, Any]:
+def autoscaling_config(spec: ModelDeploymentSpec, concurrency: int) -> dict[str, Any]:
     """Return the complete block for a deployment whose replicas run ``concurrency`` requests.
 
-    Serve counts running and waiting requests together, so a queue depth is a target of that much
-    more than a replica runs: load that fits one replica never adds another.
+    Serve takes whatever stands in ``policy`` for code, and starts every replica anew where it
+    changes (``serve/_private/deploy_utils.py: get_app_code_version`` in Ray 2.60). What a user may
+    change goes where Serve takes it in place, and the policy reads it there: the seconds to the
+    first token are the target, which nothing else follows, and the time without a request is
+    Serve's own delay. There are no other delays: the policy decides when.
 
     All but ``initial_replicas``, to which Serve goes back at any change of a deployment, however
     many replicas run (``serve/_private/autoscaling_state.py: register`` in Ray 2.60). Without it a
     deployment begins with its least and keeps what it has.
     """
     least, most = replica_bounds(spec)
-    to_zero = spec.autoscaling.scale_to_zero_after if spec.autoscaling else None
+    scaling = spec.autoscaling
+    target = scaling.target if scaling else None
+    bound = target.time_to_first_token if target else None
+    idle = scaling.scale_to_zero_after if scaling else None
     return {
         "min_replicas": least,
         "max_replicas": most,
-        "target_ongoing_requests": concurrency + queue_depth(spec),
-        "look_back_period_s": pace.look_back,
-        "upscale_delay_s": pace.upscale_delay,
-        "downscale_delay_s": pace.downscale_delay,
-        "downscale_to_zero_delay_s": duration_seconds(to_zero) if to_zero else pace.to_zero_delay,
+        "target_ongoing_requests": duration_seconds(bound or DEFAULT_TIME_TO_FIRST_TOKEN),
+        "metrics_interval_s": _INTERVAL_S,
+        "look_back_period_s": _LOOK_BACK_S,
+        "upscale_delay_s": 0.0,
+        "downscale_delay_s": 0.0,
+        "downscale_to_zero_delay_s": duration_seconds(idle or DEFAULT_IDLE_TO_ZERO),
         "upscaling_factor": 1.0,
         "downscaling_factor": 1.0,
-        "aggregation_function": "mean",
-        "policy": {"policy_function": _POLICY},
+        "aggregation_function": "max",
+        "policy": {"policy_function": _POLICY, "policy_kwargs": {"seats": concurrency}},
     }

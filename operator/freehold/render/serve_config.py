@@ -21,7 +21,7 @@ from freehold.render.request_path import (
     application_environment,
     front_deployment,
 )
-from freehold.render.scaling import Pace, autoscaling_config, replica_bounds
+from freehold.render.scaling import autoscaling_config, replica_bounds
 from freehold.render.source_pin import UNPINNED, SourcePin, weights_check
 from freehold.render.weights_location import weights_location
 
@@ -49,7 +49,6 @@ def serve_application(
     route_prefix: str = "/",
     path: RequestPath = "direct",
     code: str | None = None,
-    pace: Pace | None = None,
     pin: SourcePin = UNPINNED,
     surge_percent: int | None = None,
 ) -> dict[str, Any] | None:
@@ -61,7 +60,6 @@ def serve_application(
         route_prefix: Path under which it answers.
         path: The way of a request to the engine.
         code: URI of the archive with our server class, where engines do not find it installed.
-        pace: How fast replicas follow the load.
         pin: What the model's source is held to.
         surge_percent: Of a hundred replicas, those that start beside the ones that they replace.
             None for a machine that need not have room for one more: there a replica stops first.
@@ -73,7 +71,7 @@ def serve_application(
         "route_prefix": route_prefix,
         "import_path": IMPORT_PATH,
         "args": {"llm_configs": [_llm_config(model, plan, pin)]},
-        "deployments": [_server(model, plan, path, pace or Pace()), front_deployment(path)],
+        "deployments": [_server(model, plan, path), front_deployment(path)],
     }
     if surge_percent is not None:
         # what stands in front takes no cores: its successor always starts beside it
@@ -150,7 +148,7 @@ def _cpu_environment(plan: Plan) -> dict[str, str]:
     }
 
 
-def _server(model: ModelDeployment, plan: Plan, path: RequestPath, pace: Pace) -> dict[str, Any]:
+def _server(model: ModelDeployment, plan: Plan, path: RequestPath) -> dict[str, Any]:
     return {
         "name": server_deployment_name(model.served_name),
         **admission(path, plan.max_num_seqs),
@@ -158,5 +156,5 @@ def _server(model: ModelDeployment, plan: Plan, path: RequestPath, pace: Pace) -
         "health_check_timeout_s": 60.0,
         "graceful_shutdown_wait_loop_s": 2.0,
         "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
-        "autoscaling_config": autoscaling_config(model.spec, plan.max_num_seqs, pace),
+        "autoscaling_config": autoscaling_config(model.spec, plan.max_num_seqs),
     }

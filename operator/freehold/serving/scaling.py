@@ -1,153 +1,169 @@
-"""How many replicas a model wants, decided inside Serve's controller, and told line by line.
+"""The policy inside Ray Serve: asked ten times a second with what is known of a deployment.
 
-The number is Ray Serve's own rule: requests, running and waiting, over the target of a replica.
-What is added is that somebody learns of it: Serve keeps its reasons to itself. Each new decision,
-and new figures now and then, become a line of JSON in a log of Ray's head, which Ray's dashboard
-serves as any other.
-
-Ray takes this module by value into a process that may not have it: it imports nothing of Freehold.
+Ray takes this module by value into a process that may not have it, the controller, and of all that
+it imports nothing. So the package with the policy asks to be taken by value, too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import math
 import os
 import time
-from collections.abc import Mapping
-from logging.handlers import RotatingFileHandler
 from typing import Any
 
+from ray import cloudpickle
 from ray.serve._private.logging_utils import get_serve_logs_dir
-from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy
 
-# Seconds between two lines: of new decisions, of figures that changed no decision, and where one
-# could not be written.
-_BETWEEN_DECISIONS, _BETWEEN_FIGURES, _BETWEEN_TRIES = 1.0, 5.0, 60.0
-# A file and the one before it: hours of a busy model, days of another.
-_LOG_BYTES = 2_000_000
+from freehold.serving import autoscaling
+from freehold.serving.autoscaling import decision_log, memory
+from freehold.serving.autoscaling.engine_totals import replica
+from freehold.serving.autoscaling.policy import (
+    Decision,
+    Observation,
+    Settings,
+    State,
+    begun,
+    decide,
+    woken,
+)
+from freehold.serving.autoscaling.policy_words import NO_METRICS
+
+_cloudpickle: Any = cloudpickle
+_cloudpickle.register_pickle_by_value(autoscaling)
+
+# What a replica told longer ago says nothing of the present, in seconds.
+_OLDEST_S = 15.0
+# Seconds between two decisions where replicas tell nothing new.
+_EVERY_UNTOLD = 8.0
+# Seconds between two decisions, between two times at which what was learned is written down, and
+# until a log or file that could not be written is tried again.
+_EVERY, _BETWEEN_SAVES, _BETWEEN_TRIES = 2.0, 10.0, 60.0
+# From zero on Serve starts a replica without asking. Who was not asked for so long was asleep.
+_UNASKED_S = 5.0
 _log = logging.getLogger("ray.serve")
 
 
 class FollowQueue:
-    """A policy of Serve's: called ten times a second with what is known of a deployment."""
+    """As many replicas as answer in time."""
 
-    def __init__(self) -> None:
-        """Begin with nothing told."""
-        self._told: dict[str, Any] = {}
-        self._told_at = 0.0
+    def __init__(self, seats: int) -> None:
+        """Begin with nothing known.
+
+        Args:
+            seats: Requests that a replica runs at once.
+        """
+        self._seats = seats
+        self._state: State | None = None
+        self._wanted, self._newest = 0, 0.0
+        self._decided_at = self._saved_at = self._quiet_until = -math.inf
 
     def __call__(self, ctx: Any) -> tuple[float, dict[str, Any]]:
-        """Return the replicas that are wanted, before Serve's bounds and delays, and no state."""
-        wanted, state = replica_queue_length_autoscaling_policy(ctx)
+        """Return the replicas that are wanted, and nothing for Serve to keep."""
         now = time.time()
+        if now - self._decided_at >= (_EVERY if self._is_news(ctx) else _EVERY_UNTOLD):
+            try:
+                self._wanted = self._decide(ctx, now)
+            except Exception:
+                # what there is stays: a model answers, whatever becomes of its scaling
+                _log.exception("no decision about the scaling of %s", ctx.deployment_name)
+                self._wanted = ctx.target_num_replicas
+            self._decided_at = now
+        return self._wanted, {}
+
+    def _is_news(self, ctx: Any) -> bool:
+        """Return whether a replica has told something since the last decision, or none ever does.
+
+        Figures that are looked at twice would look like a time without requests.
+        """
+        newest = _newest(ctx.raw_metrics or {})
+        return newest != self._newest or not newest
+
+    def _decide(self, ctx: Any, now: float) -> int:
+        """Decide, tell it, and return what Serve is to be told."""
+        settings = settings_of(ctx, self._seats)
+        seen = observation(ctx, now, settings.time_to_first_token)
+        self._newest = _newest(ctx.raw_metrics or {})
+        if self._state is None:
+            self._state = memory.load(_memory(ctx.app_name), begun(seen))
+        elif now - self._decided_at > _UNASKED_S:
+            self._state = woken(self._state, self._decided_at)
+        first = self._state is None
+        decision = decide(seen, self._state, settings)
+        self._state = decision.state
+        if now >= self._quiet_until:
+            self._tell(ctx.app_name, decision_log.line(seen, decision, settings, first=first), now)
+        return _for_serve(decision, settings)
+
+    def _tell(self, application: str, line: str, now: float) -> None:
+        """Write the decision down, and now and then what was learned."""
         try:
-            self._tell(ctx, math.ceil(wanted), now)
+            decision_log.write(get_serve_logs_dir(), application, line)
+            if now - self._saved_at >= _BETWEEN_SAVES and self._state is not None:
+                memory.save(_memory(application), self._state)
+                self._saved_at = now
         except Exception:
             # a model scales, whatever becomes of a line about it
-            _log.exception("the scaling of %s could not be told", ctx.deployment_name)
-            self._told_at = now + _BETWEEN_TRIES
-        return wanted, state
-
-    def _tell(self, ctx: Any, wanted: int, now: float) -> None:
-        """Write a line where the decision is another one, or figures are and the last is old."""
-        decision = {
-            "running": ctx.current_num_replicas,
-            "target": ctx.target_num_replicas,
-            "wanted": wanted,
-        }
-        decided = decision != self._told.get("replicas")
-        if now - self._told_at < (_BETWEEN_DECISIONS if decided else _BETWEEN_FIGURES):
-            return
-        line = {"replicas": decision, **told(ctx, decision)}
-        if line != self._told:
-            _write(ctx.app_name, {"time": round(now, 1), **line})
-        self._told, self._told_at = line, now
+            _log.exception("the scaling of %s could not be told", application)
+            self._quiet_until = now + _BETWEEN_TRIES
 
 
-def _write(application: str, line: Mapping[str, Any]) -> None:
-    """Add a line; the file is not kept open, since each change of a setting makes a new policy."""
-    path = os.path.join(get_serve_logs_dir(), log_name(application))
-    record = logging.LogRecord("", logging.INFO, "", 0, json.dumps(line), None, None)
-    with contextlib.closing(RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1)) as log:
-        log.emit(record)
+def settings_of(ctx: Any, seats: int) -> Settings:
+    """Return the settings as ``freehold.render.scaling`` hides them among Serve's own."""
+    return Settings(
+        ctx.capacity_adjusted_min_replicas,
+        ctx.capacity_adjusted_max_replicas,
+        seats,
+        time_to_first_token=ctx.config.target_ongoing_requests,
+        idle_to_zero=ctx.config.downscale_to_zero_delay_s,
+    )
 
 
-def log_name(application: str) -> str:
-    """Return the name of the log in Serve's folder of logs."""
-    return f"freehold_scaling_{application}.log"
+def _for_serve(decision: Decision, settings: Settings) -> int:
+    """Return the number for Serve, which waits for itself before it takes the last replica away.
+
+    It counts that time from the moment at which nothing is asked any more.
+    """
+    quiet = decision.state.busy_at < decision.state.time and decision.reason != NO_METRICS
+    return 0 if quiet and settings.least == 0 and decision.replicas <= 1 else decision.replicas
 
 
-def told(ctx: Any, decision: Mapping[str, int]) -> dict[str, Any]:
-    """Return requests running and queued, and the decision in a word and a sentence.
+def observation(ctx: Any, now: float, bound: float) -> Observation:
+    """Return what is seen of a deployment.
 
     Args:
         ctx: What Serve knows.
-        decision: Replicas that run, that are Serve's target, and that are wanted.
+        now: Seconds.
+        bound: Seconds that a request may wait for its first token.
     """
-    running, queued = requests(ctx)
-    reason, consequence = _verdict(ctx, decision)
-    there = f"{_counted(running, 'request')} {_verb(running, 'runs', 'run')} and {queued} "
-    there += f"{_verb(queued, 'waits', 'wait')} at {_counted(decision['running'], 'replica')}"
-    share = f"of {ctx.config.get_target_ongoing_requests():g} a replica"
-    message = f"{there}; at a target {share}, {consequence}."
-    return {"queued": queued, "running": running, "reason": reason, "message": message}
+    ready = len(ctx.running_replicas)
+    told = _told(ctx.raw_metrics or {}, now)
+    names = (it.unique_id for it in ctx.running_replicas)
+    replicas = (replica(name, told[name], bound) for name in names if name in told)
+    return Observation(
+        time=now,
+        queued=float(ctx.total_queued_requests or 0.0),
+        replicas=tuple(it for it in replicas if it is not None),
+        ready=ready,
+        starting=max(0, ctx.target_num_replicas - ready),
+    )
 
 
-def requests(ctx: Any) -> tuple[int, int]:
-    """Return the requests that engines run, and those that wait in them or before them.
-
-    Engines tell both every second. One that has not yet is taken to run what it was given.
-    """
-    engines = ctx.raw_metrics or {}
-    running = sum(_last(it) for it in (engines.get("running") or {}).values())
-    waiting = sum(_last(it) for it in (engines.get("waiting") or {}).values())
-    if not engines.get("running"):
-        running = ctx.total_running_requests
-    return round(running), round(waiting + (ctx.total_queued_requests or 0.0))
+def _told(metrics: Any, now: float) -> dict[str, dict[str, float]]:
+    """Return the last numbers of each replica, by its name."""
+    found: dict[str, dict[str, float]] = {}
+    for name, of_replicas in metrics.items():
+        for each, series in of_replicas.items():
+            if series and now - series[-1].timestamp < _OLDEST_S:
+                found.setdefault(each.unique_id, {})[name] = float(series[-1].value)
+    return found
 
 
-def _last(series: Any) -> float:
-    return float(series[-1].value) if series else 0.0
+def _newest(metrics: Any) -> float:
+    """Return when a replica told something last; 0 where none did."""
+    series = (it[-1].timestamp for each in metrics.values() for it in each.values() if it)
+    return max(series, default=0.0)
 
 
-def _verdict(ctx: Any, decision: Mapping[str, int]) -> tuple[str, str]:
-    """Return the decision in a word, and what follows from it."""
-    running, target, wanted = decision["running"], decision["target"], decision["wanted"]
-    least, most = ctx.capacity_adjusted_min_replicas, ctx.capacity_adjusted_max_replicas
-    bounded = max(least, min(most, wanted))
-    if bounded > target:
-        return "ScalingUp", f"{_replicas(bounded)} wanted once {_held(ctx.config.upscale_delay_s)}"
-    if bounded < target:
-        return "ScalingDown", f"{_replicas(bounded)} enough once {_held(_patience(ctx, target))}"
-    reason = "Holding" if running >= target else "ScalingUp"
-    if wanted > most:
-        return reason, f"{_replicas(wanted)} wanted, and at most {most} allowed"
-    if wanted < least:
-        return reason, f"{_replicas(wanted)} enough, and at least {least} kept"
-    return reason, f"{_replicas(target)} wanted"
-
-
-def _replicas(number: int) -> str:
-    return f"{_counted(number, 'replica')} {_verb(number, 'is', 'are')}"
-
-
-def _held(seconds: float) -> str:
-    return f"that has held for {seconds:g} s"
-
-
-def _patience(ctx: Any, target: int) -> float:
-    """Return how long fewer must be enough, in seconds; for the last replica it is another time."""
-    if target == 1 and ctx.config.downscale_to_zero_delay_s is not None:
-        return float(ctx.config.downscale_to_zero_delay_s)
-    return float(ctx.config.downscale_delay_s)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _verb(number: int, one: str, many: str) -> str:
-    return one if number == 1 else many
+def _memory(application: str) -> str:
+    return os.path.join(get_serve_logs_dir(), f"freehold_scaling_{application}.json")

@@ -8,31 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
 from ray._common.usage.usage_lib import usage_stats_enabled
 from ray.llm._internal.serve.core.server.llm_server import LLMServer, _add_middleware_to_built_app
 
 from freehold.serving.api_keys import keys_of
+from freehold.serving.autoscaling.engine_totals import EngineTotals, Queue, Tokens
 from freehold.serving.engine_death import AliveOnly, end_with
 from freehold.serving.guard import Guard
 
 
 class EngineGauge:
-    """A stat logger of vLLM's that keeps what the scheduler said last."""
+    """A stat logger of vLLM's that sums up what the engine's steps did."""
 
     def __init__(self) -> None:
         """Begin with nothing known, which counts as nothing to do."""
-        self.running = 0
-        self.waiting = 0
-        self.kv_cache_usage = 0.0
+        self.totals = EngineTotals()
 
-    def record(self, scheduler_stats: Any = None, *_: Any, **__: Any) -> None:
-        """Take the counts of one engine step."""
-        if scheduler_stats is not None:
-            self.running = scheduler_stats.num_running_reqs
-            self.waiting = scheduler_stats.num_waiting_reqs
-            self.kv_cache_usage = scheduler_stats.kv_cache_usage
+    def record(
+        self, scheduler_stats: Any = None, iteration_stats: Any = None, *_: Any, **__: Any
+    ) -> None:
+        """Take the counts of one engine step; one in which no request got a token has one only."""
+        if scheduler_stats is None:
+            return
+        queue = Queue(
+            scheduler_stats.num_running_reqs,
+            scheduler_stats.num_waiting_reqs,
+            scheduler_stats.kv_cache_usage,
+        )
+        self.totals.add(time.time(), queue, _tokens(iteration_stats))
 
     def log(self) -> None:
         """Print nothing: the figures go to Serve."""
@@ -42,6 +48,17 @@ class EngineGauge:
 
     def record_sleep_state(self, *_: Any, **__: Any) -> None:
         """Take nothing: engines are stopped, not put to sleep."""
+
+
+def _tokens(stats: Any) -> Tokens:
+    if stats is None:
+        return Tokens()
+    return Tokens(
+        stats.prompt_token_stats.computed,
+        stats.num_generation_tokens,
+        len(stats.finished_requests),
+        tuple(stats.time_to_first_tokens_iter),
+    )
 
 
 # Ray's own code is only partly typed, so its objects are taken as they come.
@@ -86,9 +103,5 @@ class FreeholdServer(_Server):  # type: ignore[misc]
         return app
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Return what is inside the engine: requests running and waiting, share of KV cache."""
-        return {
-            "running": float(self._gauge.running),
-            "waiting": float(self._gauge.waiting),
-            "kv_cache_usage": float(self._gauge.kv_cache_usage),
-        }
+        """Return what is inside the engine and what it did, for the autoscaling policy."""
+        return self._gauge.totals.told()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -164,12 +164,19 @@ class ScalingDecision:
         message: Why, in a sentence with the numbers that decided.
         running: Requests that engines run; None where that is not known.
         queued: Requests that wait, in engines and before them; None where that is not known.
+        desired: Replicas that were decided on; None where that is not known.
+        ready: Replicas that answered then; None where that is not known.
+        learned: What was learned of a replica, as ``status.scaling.learned`` has it; {} where
+            that is not known.
     """
 
     reason: str
     message: str
     running: int | None = None
     queued: int | None = None
+    desired: int | None = None
+    ready: int | None = None
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

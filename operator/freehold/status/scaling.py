@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from freehold.status.past import Past
 from freehold.status.raw import count, mapping, text
 
 _WAKING = "Waking"
+# As the policy writes a time.
+_SECONDS = re.compile("[1-9][0-9]{0,9}s")
+_RATES = ("promptTokensPerSecond", "generatedTokensPerSecond")
 
 
 def read_scaling(line: str) -> ScalingDecision | None:
@@ -38,7 +42,14 @@ def scaling(outcome: Outcome, past: Past) -> dict[str, Any] | None:
         return None
     engines = outcome.engines
     starting = engines.starting if engines else count(former.get("starting"))
-    figures = {"queued": told.queued, "running": told.running, "starting": starting}
+    figures = {
+        "queued": told.queued,
+        "running": told.running,
+        "desired": told.desired,
+        "ready": told.ready,
+        "starting": starting,
+        "learned": told.learned or _learned(mapping(former, "learned")) or None,
+    }
     known = {name: it for name, it in figures.items() if it is not None}
     return {"reason": told.reason, "message": sentence(told.message), **known}
 
@@ -62,4 +73,21 @@ def _decision(raw: Mapping[str, Any]) -> ScalingDecision | None:
     reason, message = text(raw.get("reason")), text(raw.get("message"))
     if not (reason and message):
         return None
-    return ScalingDecision(reason, message, count(raw.get("running")), count(raw.get("queued")))
+    return ScalingDecision(
+        reason,
+        message,
+        running=count(raw.get("running")),
+        queued=count(raw.get("queued")),
+        desired=count(raw.get("desired")),
+        ready=count(raw.get("ready")),
+        learned=_learned(mapping(raw, "learned")),
+    )
+
+
+def _learned(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was learned, or {} where it is not told as it should be."""
+    rates = {name: count(raw.get(name)) for name in _RATES}
+    if None in rates.values():
+        return {}
+    took = text(raw.get("coldStart"))
+    return {**rates, "coldStart": took} if _SECONDS.fullmatch(took) else rates

@@ -140,7 +140,7 @@ def test_what_the_engine_and_the_pods_take_is_preserved() -> None:
         (MODEL, ".spec.hardware", ".candidates", "candidates with different names"),
         (MODEL, ".spec.autoscaling", ".maxReplicas", "at least minReplicas"),
         (MODEL, ".spec.autoscaling", ".scaleToZeroAfter", "only with minReplicas 0"),
-        (MODEL, ".spec.autoscaling.target", None, "one of timeToFirstToken and queueDepth"),
+        (MODEL, ".spec.autoscaling.target", ".timeToFirstToken", "above 0"),
         (MODEL, ".spec.endpoint.authentication", ".secretRef", "only with type APIKey"),
         (
             MODEL,

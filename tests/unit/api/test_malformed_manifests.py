@@ -166,8 +166,6 @@ def two_fields_exclude_each_other(draw: Draw) -> str:
     endpoint = ("spec", "endpoint")
     cases: list[tuple[tuple[str | int, ...], Any]] = [
         (("spec", "replicas"), number),
-        ((*auto, "target", "queueDepth"), number),
-        ((*auto, "target", "timeToFirstToken"), None),
         ((*auto, "minReplicas"), number),
         ((*auto, "minReplicas"), 8 + number),
         ((*endpoint, "authentication", "type"), "None"),

@@ -214,10 +214,9 @@ RULE_FAULTS = {
         autoscaling("minReplicas: 1", "maxReplicas: 2", "scaleToZeroAfter: 5m"),
         ("spec.autoscaling.scaleToZeroAfter", '"5m"', "only with minReplicas 0", 11),
     ),
-    "two targets": (
-        autoscaling("minReplicas: 1", "maxReplicas: 2", "target:")
-        + "      {queueDepth: 1, timeToFirstToken: 2s}\n",
-        ("spec.autoscaling.target", "queueDepth", "one of timeToFirstToken and queueDepth", 11),
+    "no time at all": (
+        autoscaling("minReplicas: 1", "maxReplicas: 2", "target: {timeToFirstToken: 0s}"),
+        ("spec.autoscaling.target.timeToFirstToken", '"0s"', "above 0", 11),
     ),
     "two candidates of one name": (
         hardware("{name: a, accelerator: x}", "{name: a, accelerator: z}"),

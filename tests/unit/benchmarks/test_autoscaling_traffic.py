@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.autoscaling.clairvoyant import kept, needed
+from benchmarks.autoscaling.clairvoyant import Work, kept, needed
 from benchmarks.autoscaling.scenarios import _DAYS, SCENARIOS
 from benchmarks.autoscaling.traffic import (
     DAY_S,
-    Requests,
     at_rates,
     azure,
     clients,
@@ -85,9 +84,12 @@ def test_replicas_are_kept_through_gaps_no_longer_than_a_start() -> None:
 
 
 def test_as_many_are_needed_as_have_work() -> None:
-    them = Requests(np.array([0.0, 1.0, 25.0]), np.ones(3), np.ones(3))
-    assert needed(them, np.array([10.0, 8.0, 4.0]), window=10.0, utilisation=0.8).tolist() == [
-        3,
-        1,
-        1,
-    ]
+    at_once = Work(np.array([10.0, 8.0, 4.0]), np.zeros(3), np.zeros(3))
+    arrival = np.array([0.0, 1.0, 25.0])
+    assert needed(arrival, at_once, window=10.0, utilisation=0.8).tolist() == [3, 1, 1]
+
+
+def test_work_that_takes_time_is_needed_for_as_long() -> None:
+    lasting = Work(np.zeros(2), np.array([40.0, 0.0]), np.array([20.0, 0.0]))
+    arrival = np.array([0.0, 25.0])
+    assert needed(arrival, lasting, window=10.0, utilisation=1.0).tolist() == [2, 2, 1]

@@ -41,12 +41,12 @@ def test_the_folder_is_private_and_goes_with_the_session() -> None:
 
 
 def test_a_key_is_in_a_private_file_and_in_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FREEHOLD_API_KEY", "fh-1")
-    ray = RayProcess(cpus=1, environment={}, api_key="fh-1")
+    monkeypatch.setenv("FREEHOLD_API_KEY", "fh-of-this-run")
+    ray = RayProcess(cpus=1, environment={}, api_key="fh-of-this-run")
     keys = keys_of(ray._environment)
     assert keys is not None
-    assert keys.admit([(b"authorization", b"Bearer fh-1")])
-    assert not [value for value in ray._environment.values() if "fh-1" in value]
+    assert keys.admit([(b"authorization", b"Bearer fh-of-this-run")])
+    assert not [value for value in ray._environment.values() if "fh-of-this-run" in value]
     ray.stop()
 
 

@@ -33,17 +33,6 @@ def model(**spec: Any) -> ModelDeployment:
         pytest.param({"rollout": {"type": "Recreate"}}, ["spec.rollout"], id="a rollout"),
         pytest.param(
             {
-                "autoscaling": {
-                    "minReplicas": 1,
-                    "maxReplicas": 2,
-                    "target": {"timeToFirstToken": "2s"},
-                }
-            },
-            ["spec.autoscaling.target.timeToFirstToken"],
-            id="a target in seconds",
-        ),
-        pytest.param(
-            {
                 "model": {"source": "hf://a/b", "credentials": {"secretRef": {"name": "s"}}},
                 "engine": {"images": [{"accelerator": "l4-24gb", "image": "i"}]},
             },

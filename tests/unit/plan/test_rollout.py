@@ -82,7 +82,7 @@ def test_no_revision_for(spec: dict[str, Any]) -> None:
 
 
 RESCALED = {
-    "a target": SCALED | {"target": {"queueDepth": 5}},
+    "a target": SCALED | {"target": {"timeToFirstToken": "5s"}},
     "a time to zero": SCALED | {"scaleToZeroAfter": "1m"},
 }
 

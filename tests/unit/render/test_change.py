@@ -88,7 +88,7 @@ IN_PLACE: dict[str, tuple[Edit, str]] = {
     ),
     "a scaling delay": (
         scaling(upscale_delay_s=1.5),
-        f"{SERVER}.autoscaling_config.upscale_delay_s: 5.0 becomes 1.5",
+        f"{SERVER}.autoscaling_config.upscale_delay_s: 0.0 becomes 1.5",
     ),
     "requests at once": (
         deploying(max_ongoing_requests=7),

@@ -29,7 +29,7 @@ from freehold.api.scalars import GIB, quantity_bytes
 from freehold.render.engine_image import NoEngineImage
 from freehold.render.objects import model_objects, object_yaml
 from freehold.render.ray_service import ray_service
-from freehold.render.request_path import DIRECT_ENVIRONMENT, SCALING_ENVIRONMENT
+from freehold.render.request_path import DIRECT_ENVIRONMENT
 from freehold.render.weights_location import weights_location
 
 ASKS = {
@@ -149,7 +149,7 @@ def test_only_replica_counts_differ_when_only_bounds_do() -> None:
 
 
 def _bounds() -> list[dict[str, Any]]:
-    deep = {"minReplicas": 0, "maxReplicas": 8, "target": {"queueDepth": 5}}
+    deep = {"minReplicas": 0, "maxReplicas": 8, "target": {"timeToFirstToken": "5s"}}
     return [{"minReplicas": 1, "maxReplicas": 2}, deep]
 
 
@@ -177,7 +177,7 @@ def test_head_and_workers_run_the_same_image_and_the_same_request_path() -> None
     (head,) = head_of(item)["containers"]
     worker = container_of(item)
     assert head["image"] == worker["image"] == "rayproject/ray-llm:2.60.0-py312-cu130"
-    expected = DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH
+    expected = DIRECT_ENVIRONMENT | SEARCH_PATH
     assert environment(head) == expected
     assert environment(worker) == expected | ASKS
 
@@ -444,7 +444,7 @@ def test_overlays_reach_the_templates_that_they_are_for() -> None:
     container = container_of(item)
     assert container["resources"]["requests"]["cpu"] == "9"
     assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
-    assert environment(container) == DIRECT_ENVIRONMENT | SCALING_ENVIRONMENT | SEARCH_PATH | ASKS
+    assert environment(container) == DIRECT_ENVIRONMENT | SEARCH_PATH | ASKS
 
 
 def test_an_overlay_that_asks_for_less_leaves_ray_its_cpus() -> None:

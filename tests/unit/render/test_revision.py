@@ -41,14 +41,13 @@ from freehold.render.revision import (
     rescaled,
     revision_name,
 )
-from freehold.render.scaling import Pace
 from freehold.render.source_pin import WEIGHTS_CHECK, SourcePin
 from freehold.serving_archive import serving_archive
 from freehold.status.plan_status import plan_status
 
 UID = "4a7c7ef1-0000-4000-8000-000000000000"
 # Of the 1 MiB that the API server takes; a model has several.
-MOST_BYTES = 100 * 1024
+MOST_BYTES = 160 * 1024
 ABLE = [name for name in case_files() if name != "gemma-3-270m"]  # no image for its class
 
 
@@ -406,19 +405,13 @@ def test_the_same_input_gives_the_same_bytes(numbers: Numbers) -> None:
 @pytest.fixture(name="other_release")
 def _other_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another release's policy, image, sizes, probe and request path in the renderer."""
-    monkeypatch.setattr(scaling.Pace, "__init__", _other_pace)
-    monkeypatch.setattr(scaling, "DEFAULT_QUEUE_DEPTH", 9)
+    monkeypatch.setattr(scaling, "_LOOK_BACK_S", 12.0)
+    monkeypatch.setattr(scaling, "DEFAULT_TIME_TO_FIRST_TOKEN", "9s")
     monkeypatch.setattr(engine_image, "RAY_VERSION", "2.61.0")
     monkeypatch.setattr(ray_service, "RAY_VERSION", "2.61.0")
     monkeypatch.setattr(pod_template, "_raylet_probe", lambda: {"tcpSocket": {"port": 1}})
     monkeypatch.setitem(request_path.DIRECT_ENVIRONMENT, "NEW_IN_THIS_RELEASE", "1")
     monkeypatch.setattr(pod_size, "_HEAD_CORES", 3)
-
-
-def _other_pace(self: Pace) -> None:
-    values = {"look_back": 2.0, "upscale_delay": 3.0, "downscale_delay": 4.0, "to_zero_delay": 5.0}
-    for name, value in values.items():
-        object.__setattr__(self, name, value)
 
 
 def test_an_operator_upgrade_writes_the_same_bytes(request: pytest.FixtureRequest) -> None:
@@ -436,7 +429,7 @@ def test_an_operator_upgrade_writes_the_same_bytes(request: pytest.FixtureReques
         "2.61.0",
         "NEW_IN_THIS_RELEASE",
         "tcpSocket",
-        "look_back_period_s: 2.0",
+        "look_back_period_s: 12.0",
         '"cpu": "3"',
     ):
         assert new not in before
@@ -447,16 +440,15 @@ def test_an_operator_upgrade_writes_the_same_bytes(request: pytest.FixtureReques
 
 
 def test_other_scaling_settings_change_their_block_and_nothing_else() -> None:
-    deep = {"minReplicas": 0, "maxReplicas": 3, "target": {"queueDepth": 7}}
+    deep = {"minReplicas": 0, "maxReplicas": 3, "target": {"timeToFirstToken": "7s"}}
     deep["scaleToZeroAfter"] = "90s"
-    model, plan = planned(autoscaling=deep)
+    model, _ = planned(autoscaling=deep)
     frozen = frozen_for(planned())
     parts = spec_parts(model.spec.to_dict())
     changed = rescaled(frozen, model, parts)
     old, new = (config_in([dict(i) for i in it.objects]) for it in (frozen, changed))
     block = new["applications"][0]["deployments"][0]["autoscaling_config"]
-    assert block["target_ongoing_requests"] == plan.max_num_seqs + 7
-    assert block["downscale_to_zero_delay_s"] == 90.0
+    assert (block["target_ongoing_requests"], block["downscale_to_zero_delay_s"]) == (7.0, 90.0)
     assert [block[f"{it}_replicas"] for it in ("min", "max")] == [1, 1]
     for config in (old, new):
         del config["applications"][0]["deployments"][0]["autoscaling_config"]
@@ -471,13 +463,13 @@ def test_other_scaling_settings_carry_an_old_releases_objects_over(
 ) -> None:
     frozen = frozen_for(two_nodes())
     model, _ = planned(
-        autoscaling={"minReplicas": 1, "maxReplicas": 2, "target": {"queueDepth": 1}}
+        autoscaling={"minReplicas": 1, "maxReplicas": 2, "target": {"timeToFirstToken": "1s"}}
     )
     request.getfixturevalue("other_release")
     changed = rescaled(frozen, model, spec_parts(model.spec.to_dict()))
     assert without_numbers([*changed.objects]) == without_numbers([*frozen.objects])
     text = service_in([dict(it) for it in changed.objects])["spec"]["serveConfigV2"]
-    assert "look_back_period_s: 2.0" in text
+    assert "look_back_period_s: 12.0" in text
 
 
 # --- Names -----------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ray.serve._private.deploy_utils import get_app_code_version
+from ray.serve.schema import ServeDeploySchema
 from tests.unit.render.rendered import (
     Planned,
     case_files,
@@ -25,7 +27,7 @@ from freehold.render.request_path import (
     application_environment,
     queue_limit,
 )
-from freehold.render.scaling import DEFAULT_QUEUE_DEPTH, Pace, autoscaling_config, surge
+from freehold.render.scaling import surge
 from freehold.render.serve_config import serve_application, server_deployment_name
 
 # the one argument that is rendered without being decided
@@ -36,19 +38,27 @@ def cpu_model() -> Any:
     return planned_file(case_files()["gemma-3-270m"])
 
 
-@pytest.mark.parametrize("depth", [0, 1, 7])
-def test_a_queue_depth_is_a_target_beyond_what_a_replica_runs(depth: int) -> None:
-    scaling = {"minReplicas": 1, "maxReplicas": 4, "target": {"queueDepth": depth}}
-    item = planned(autoscaling=scaling)
-    assert item[1].max_num_seqs == 8
-    assert server_of(item)["autoscaling_config"]["target_ongoing_requests"] == 8 + depth
-
-
-@pytest.mark.parametrize("target", [None, {"timeToFirstToken": "2s"}])
-def test_without_a_queue_depth_the_default_is_taken(target: dict[str, str] | None) -> None:
+@pytest.mark.parametrize(
+    ("target", "seconds"), [(None, 2.0), ({"timeToFirstToken": "1m30s"}, 90.0)]
+)
+def test_the_policy_is_told_how_long_a_request_may_wait(
+    target: dict[str, str] | None, seconds: float
+) -> None:
     scaling = {"minReplicas": 1, "maxReplicas": 4} | ({"target": target} if target else {})
     block = server_of(planned(autoscaling=scaling))["autoscaling_config"]
-    assert block["target_ongoing_requests"] == 8 + DEFAULT_QUEUE_DEPTH
+    assert block["target_ongoing_requests"] == seconds
+    assert block["policy"]["policy_kwargs"] == {"seats": 8}
+
+
+@pytest.mark.parametrize(
+    "more", [{"target": {"timeToFirstToken": "9s"}}, {"scaleToZeroAfter": "1m"}, {"maxReplicas": 7}]
+)
+def test_other_scaling_settings_are_no_other_code_to_serve(more: dict[str, Any]) -> None:
+    scaling = {"minReplicas": 0, "maxReplicas": 4}
+    configs = [config_of(planned(autoscaling=it)) for it in (scaling, scaling | more)]
+    one, other = (ServeDeploySchema(**it).applications[0] for it in configs)
+    assert one != other
+    assert get_app_code_version(one) == get_app_code_version(other)
 
 
 def test_autoscaling_bounds_are_the_users() -> None:
@@ -58,13 +68,9 @@ def test_autoscaling_bounds_are_the_users() -> None:
     assert block["downscale_to_zero_delay_s"] == 5400.0
 
 
-def test_the_pace_is_the_callers() -> None:
-    model, plan = planned(replicas=1)
-    pace = Pace(look_back=1.0, upscale_delay=2.0, downscale_delay=3.0, to_zero_delay=4.0)
-    block = autoscaling_config(model.spec, plan.max_num_seqs, pace)
-    names = ("look_back_period_s", "upscale_delay_s", "downscale_delay_s")
-    assert [block[name] for name in names] == [1.0, 2.0, 3.0]
-    assert block["downscale_to_zero_delay_s"] == 4.0
+def test_serve_adds_no_delay_to_what_the_policy_decides() -> None:
+    block = server_of(planned(replicas=1))["autoscaling_config"]
+    assert (block["upscale_delay_s"], block["downscale_delay_s"]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])

@@ -37,7 +37,6 @@ PATHS: tuple[RequestPath, ...] = get_args(RequestPath)
 FRONT = {"direct": "LLMRouter", "stock": "OpenAiIngress"}
 # Fields of Ray's AutoscalingConfig that are left out, each for a reason.
 ABSENT = {
-    "metrics_interval_s",  # deprecated: two environment variables of the pods take its place
     "smoothing_factor",  # deprecated: upscaling_factor and downscaling_factor
     "upscale_smoothing_factor",  # deprecated: upscaling_factor
     "downscale_smoothing_factor",  # deprecated: downscaling_factor
@@ -109,7 +108,7 @@ def test_trap_2_changed_bounds_leave_args_and_code_as_they_are() -> None:
     fixed = code(replicas=1)
     assert code(replicas=7) == fixed
     assert code(autoscaling={"minReplicas": 0, "maxReplicas": 9}) == fixed
-    deep = {"minReplicas": 2, "maxReplicas": 3, "target": {"queueDepth": 9}}
+    deep = {"minReplicas": 2, "maxReplicas": 3, "target": {"timeToFirstToken": "9s"}}
     assert code(autoscaling=deep) == fixed
 
 
@@ -162,8 +161,9 @@ def test_trap_8_a_typo_is_refused_at_every_level(path: RequestPath) -> None:
 
 
 def free(place: tuple[Any, ...]) -> bool:
-    """Return whether Ray takes any key there: variables, resources, a model's runtime_env."""
-    return bool({"env_vars", "bundles"} & {*place}) or place[-1:] == ("runtime_env",)
+    """Return whether Ray takes any key there, such as variables, resources and policies' own."""
+    anything = {"env_vars", "bundles", "policy_kwargs"}
+    return bool(anything & {*place}) or place[-1:] == ("runtime_env",)
 
 
 @pytest.mark.parametrize(("config", "path"), every_config())

@@ -1,56 +1,56 @@
-"""What the scaling policy decides and tells, given what Serve's controller would give it."""
+"""What the policy makes of what Serve's controller knows, and what it leaves on the head's disk."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
-from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 from freehold.controller.engines import SCALING_LOG
 from freehold.serving import scaling
-from freehold.serving.scaling import FollowQueue, log_name
+from freehold.serving.autoscaling.decision_log import log_name, recorded
+from freehold.serving.autoscaling.engine_totals import EngineTotals, Queue
+from freehold.serving.autoscaling.policy import State, decide
+from freehold.serving.scaling import FollowQueue
 
-NAME = "FreeholdServer:chat"
-ID = DeploymentID(name=NAME, app_name="chat")
-CONFIG = AutoscalingConfig(
-    min_replicas=1,
-    max_replicas=4,
-    target_ongoing_requests=18,
-    upscale_delay_s=5,
-    downscale_delay_s=300,
-    downscale_to_zero_delay_s=600,
-)
+ID = DeploymentID(name="FreeholdServer:chat", app_name="chat")
+BEGIN = 1_000_000.0
+SECONDS = 2.0
+
+
+def policy() -> FollowQueue:
+    return FollowQueue(seats=16)
 
 
 def context(
-    running: int = 1,
-    target: int = 1,
-    total: float = 0.0,
+    engines: list[EngineTotals],
+    target: int | None = None,
     queued: float = 0.0,
-    engines: list[tuple[int, int]] | None = None,
-    bounds: tuple[int, int] = (1, 4),
+    bounds: tuple[int, int] = (0, 9),
+    at: float = BEGIN,
 ) -> AutoscalingContext:
-    """Return what Serve knows; of each engine the requests that run and wait in it."""
-    ids = [ReplicaID(f"r{it}", ID) for it in range(running)]
+    """Return what Serve knows: what each engine told, and what is queued before them."""
+    ids = [ReplicaID(f"r{it}", ID) for it in range(len(engines))]
     raw: dict[str, dict[ReplicaID, list[TimeStampedValue]]] = {}
-    for replica, (runs, waits) in zip(ids, engines or (), strict=False):
-        for name, value in (("running", runs), ("waiting", waits)):
-            series = [TimeStampedValue(0.0, 99.0), TimeStampedValue(1.0, float(value))]
+    for replica, engine in zip(ids, engines, strict=True):
+        for name, value in engine.told().items():
+            series = [TimeStampedValue(at - 1, 99.0), TimeStampedValue(at, value)]
             raw.setdefault(name, {})[replica] = series
     return AutoscalingContext(
         deployment_id=ID,
-        deployment_name=NAME,
+        deployment_name=ID.name,
         app_name="chat",
-        current_num_replicas=running,
-        target_num_replicas=target,
+        current_num_replicas=len(engines),
+        target_num_replicas=len(engines) if target is None else target,
         running_replicas=ids,
-        total_num_requests=total,
+        total_num_requests=queued,
         total_queued_requests=queued,
         aggregated_metrics=dict,
         raw_metrics=lambda: raw,
@@ -59,134 +59,204 @@ def context(
         policy_state={},
         last_scale_up_time=None,
         last_scale_down_time=None,
-        current_time=0.0,
-        config=CONFIG,
+        current_time=at,
+        config=AutoscalingConfig(target_ongoing_requests=2.0, downscale_to_zero_delay_s=600.0),
     )
 
 
+class Clock:
+    """The clock of the policy."""
+
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def time(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    now = [1000.0]
-    monkeypatch.setattr(scaling.time, "time", lambda: now[0])
-
-    def advance(seconds: float) -> None:
-        now[0] += seconds
-
-    return advance
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(scaling, "time", found)
+    return found
 
 
 @pytest.fixture
 def lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> Callable[[], list[dict[str, Any]]]:
     monkeypatch.setattr(scaling, "get_serve_logs_dir", lambda: str(tmp_path))
     log = tmp_path / log_name("chat")
     return lambda: [json.loads(it) for it in log.read_text().splitlines()] if log.exists() else []
 
 
-SAID = {
-    "enough": (
-        context(total=9.2, engines=[(8, 1)]),
-        "Holding",
-        "8 requests run and 1 waits at 1 replica; at a target of 18 a replica, 1 replica is "
-        "wanted.",
-    ),
-    "one": (
-        context(total=1, engines=[(1, 0)]),
-        "Holding",
-        "1 request runs and 0 wait at 1 replica; at a target of 18 a replica, 1 replica is wanted.",
-    ),
-    "more": (
-        context(total=40, queued=10, engines=[(16, 14)]),
-        "ScalingUp",
-        "16 requests run and 24 wait at 1 replica; at a target of 18 a replica, 3 replicas are "
-        "wanted once that has held for 5 s.",
-    ),
-    "more on the way": (
-        context(running=1, target=2, total=30, engines=[(16, 14)]),
-        "ScalingUp",
-        "16 requests run and 14 wait at 1 replica; at a target of 18 a replica, 2 replicas are "
-        "wanted.",
-    ),
-    "more than may be": (
-        context(running=4, target=4, total=200, engines=[(16, 34)] * 4),
-        "Holding",
-        "64 requests run and 136 wait at 4 replicas; at a target of 18 a replica, 12 replicas are "
-        "wanted, and at most 4 allowed.",
-    ),
-    "less": (
-        context(running=2, target=2, total=10, engines=[(6, 0), (4, 0)]),
-        "ScalingDown",
-        "10 requests run and 0 wait at 2 replicas; at a target of 18 a replica, 1 replica is "
-        "enough once that has held for 300 s.",
-    ),
-    "less than may be": (
-        context(running=1, target=1, engines=[(0, 0)]),
-        "Holding",
-        "0 requests run and 0 wait at 1 replica; at a target of 18 a replica, 0 replicas are "
-        "enough, and at least 1 kept.",
-    ),
-    "nothing": (
-        context(running=1, target=1, engines=[(0, 0)], bounds=(0, 4)),
-        "ScalingDown",
-        "0 requests run and 0 wait at 1 replica; at a target of 18 a replica, 0 replicas are "
-        "enough once that has held for 600 s.",
-    ),
-    "engines that tell nothing yet": (
-        context(total=12, queued=3),
-        "Holding",
-        "9 requests run and 3 wait at 1 replica; at a target of 18 a replica, 1 replica is wanted.",
-    ),
-}
+def engine(**numbers: Any) -> EngineTotals:
+    queue = Queue(numbers.pop("running", 0), numbers.pop("waiting", 0), numbers.pop("kv", 0.0))
+    return EngineTotals(queue=queue, **numbers)
 
 
-@pytest.mark.parametrize("case", SAID)
-def test_a_decision_is_told_with_the_numbers_that_decided(
-    case: str, lines: Callable[[], list[dict[str, Any]]]
+BUSY = {"busy": 100.0, "steps": 4000, "generated": 60_000, "prompt": 40_000, "finished": 400}
+
+
+def test_a_step_in_the_queue_is_answered_at_the_next_look(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
 ) -> None:
-    ctx, reason, message = SAID[case]
-    FollowQueue()(ctx)
-    (line,) = lines()
-    assert (line["reason"], line["message"]) == (reason, message)
+    follows = policy()
+    follows(context([engine(**BUSY)]))
+    clock.now += SECONDS
+    later = BUSY | {"busy": 102.0, "steps": 4080, "generated": 61_200, "prompt": 40_800}
+    ctx = context([engine(running=16, waiting=600, kv=0.3, **later)], at=clock.now)
+    wanted, kept = follows(ctx)
+    assert (wanted, kept) == (9, {})
+    last = lines()[-1]
+    assert (last["queued"], last["running"], last["desired"]) == (600, 16, 9)
+    assert (last["ready"], last["starting"], last["reason"]) == (1, 0, "ScalingUp")
+    assert "at most 9 are allowed" in last["message"]
 
 
-def test_the_number_is_that_of_serves_own_rule() -> None:
-    for running, total in ((1, 40.0), (3, 10.0), (2, 36.0), (0, 0.0)):
-        ctx = context(running=running, total=total)
-        assert FollowQueue()(ctx) == replica_queue_length_autoscaling_policy(ctx)
-
-
-def test_a_line_comes_with_each_decision_and_else_when_figures_change(
-    lines: Callable[[], list[dict[str, Any]]], clock: Callable[[float], None]
+def test_what_it_says_between_two_looks_is_what_it_said(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
 ) -> None:
-    policy = FollowQueue()
-    busy, busier = context(total=8, engines=[(8, 0)]), context(total=9, engines=[(9, 0)])
-    for ctx in (busy, busier, busier):
-        policy(ctx)
-        clock(0.1)
-    assert [it["running"] for it in lines()] == [8]
-    clock(5.0)
-    policy(busier)
-    clock(5.0)
-    policy(busier)
-    assert [it["running"] for it in lines()] == [8, 9]
-    for _ in range(3):
-        policy(context(total=40, engines=[(16, 24)]))
-        clock(0.6)
-    assert [it["reason"] for it in lines()] == ["Holding", "Holding", "ScalingUp"]
+    follows = policy()
+    follows(context([engine()]))
+    clock.now += SECONDS / 2
+    assert follows(context([engine(waiting=600)]))[0] == 1
+    assert len(lines()) == 1
+
+
+def test_figures_that_were_seen_before_are_no_time_without_requests(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows = policy()
+    for _ in range(5):
+        follows(context([engine(running=4, **BUSY)], at=BEGIN))
+        clock.now += SECONDS
+    assert [it["time"] for it in lines()] == [BEGIN, BEGIN + 4 * SECONDS]
+
+
+def test_every_decision_can_be_made_again_from_its_line(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows = policy()
+    for step in range(60):
+        done = {name: it + step * it / 50 for name, it in BUSY.items()}
+        waiting = 200 if 20 <= step < 30 else 0
+        follows(context([engine(running=8, waiting=waiting, **done)] * 2, at=clock.now))
+        clock.now += SECONDS
+    state: State | None = None
+    told = lines()
+    assert len(told) == 60
+    assert len({it["desired"] for it in told}) > 1
+    for line in told:
+        seen, settings = recorded(line)
+        decision = decide(seen, None if line.get("first") else state, settings)
+        state = decision.state
+        assert (decision.replicas, decision.message) == (line["desired"], line["message"])
+
+
+def test_what_was_learned_outlives_an_edit_and_the_controller(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows = policy()
+    for step in range(30):
+        done = {name: it + step * it / 50 for name, it in BUSY.items()}
+        follows(context([engine(running=8, **done)], at=clock.now))
+        clock.now += SECONDS
+    nothing_known, before = (lines()[it]["learned"] for it in (0, -1))
+    policy()(context([engine(running=8, **done)], at=clock.now))
+    assert "first" not in lines()[-1]
+    after_it = lines()[-1]["learned"]["generatedTokensPerSecond"]
+    assert after_it == pytest.approx(before["generatedTokensPerSecond"], rel=0.05)
+    assert before["generatedTokensPerSecond"] != nothing_known["generatedTokensPerSecond"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, 2]", '[1, 2, 3, 4, 5, 6, 7, "x"]', "null"])
+def test_a_memory_that_cannot_be_read_is_none(
+    text: str, lines: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (tmp_path / "freehold_scaling_chat.json").write_text(text)
+    assert policy()(context([engine()]))[0] == 1
+    assert lines()[-1]["first"]
+
+
+def test_a_start_from_zero_of_which_serve_asks_nobody_is_timed(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows = policy()
+    follows(context([]))
+    clock.now += 70.0
+    follows(context([engine()], at=clock.now))
+    assert lines()[-1]["learned"]["coldStart"] == "70s"
+
+
+def test_figures_of_long_ago_count_for_nothing(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows = policy()
+    follows(context([engine(running=3)]))
+    clock.now += 60.0
+    follows(context([engine(running=3)], at=BEGIN))
+    assert lines()[-1]["reason"] == "NoMetrics"
+    assert lines()[-1]["desired"] == 1
 
 
 def test_a_log_that_cannot_be_written_changes_no_decision(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     monkeypatch.setattr(scaling, "get_serve_logs_dir", lambda: "/proc/none")
-    assert FollowQueue()(context(total=40))[0] == pytest.approx(40 / 18)
+    assert policy()(context([engine()] * 2))[0] == 2
+
+
+def test_serve_counts_the_time_without_a_request_from_the_last_one_on(
+    lines: Callable[[], list[dict[str, Any]]], clock: Clock
+) -> None:
+    follows, told = policy(), []
+    for _ in range(4):
+        told.append(follows(context([engine(**BUSY)], at=clock.now))[0])
+        clock.now += SECONDS
+    assert told[1:] == [0, 0, 0]
+    assert {it["desired"] for it in lines()} == {1}
+    kept = context([engine(**BUSY)], at=clock.now, bounds=(1, 4))
+    assert follows(kept)[0] == 1
+
+
+def test_what_goes_wrong_leaves_what_there_is(
+    lines: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scaling, "decide", fails)
+    assert policy()(context([engine()] * 2, target=3))[0] == 3
 
 
 def test_the_operator_asks_for_the_log_that_is_written() -> None:
     assert SCALING_LOG.format("chat") == log_name("chat")
 
 
+TAKEN = """
+import sys
+sys.path = [it for it in sys.path if not it.endswith("/operator")]
+sys.meta_path = [it for it in sys.meta_path if "editable" not in repr(it)]
+from types import SimpleNamespace
+from ray import cloudpickle
+follows = cloudpickle.loads(sys.stdin.buffer.read())(16)
+here = SimpleNamespace(
+    running_replicas=[], raw_metrics={}, total_queued_requests=3.0, target_num_replicas=0,
+    capacity_adjusted_min_replicas=0, capacity_adjusted_max_replicas=4, app_name="chat",
+    deployment_name="chat",
+    config=SimpleNamespace(target_ongoing_requests=2.0, downscale_to_zero_delay_s=600.0),
+)
+print(follows(here)[0], [it for it in sys.modules if it.startswith("freehold")])
+"""
+
+
 def test_serve_takes_it_where_this_package_is_not_there() -> None:
-    policy = AutoscalingPolicy(policy_function="freehold.serving.scaling:FollowQueue")
-    assert b"_between_figures" in policy.get_serialized_policy_def().lower()
+    taken = AutoscalingPolicy(policy_function="freehold.serving.scaling:FollowQueue")
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", TAKEN],
+        input=taken.get_serialized_policy_def(),
+        capture_output=True,
+        check=True,
+    )
+    assert ran.stdout.decode().strip() == "1 []"

@@ -237,12 +237,46 @@ def test_a_scaling_decision_stays_until_another_is_heard_of() -> None:
     assert "scaling" not in status_of(asleep, LATER, told_once)
 
 
+LEARNED = {
+    "promptTokensPerSecond": 9000,
+    "generatedTokensPerSecond": 700,
+    "coldStart": "95s",
+}
+
+
 def test_the_load_is_told_with_the_decision() -> None:
-    decision = ScalingDecision("ScalingUp", "2 are wanted.", running=16, queued=14)
+    told = {
+        "reason": "ScalingUp",
+        "message": "2 are wanted.",
+        "queued": 14,
+        "running": 16,
+        "desired": 2,
+        "ready": 1,
+        "learned": LEARNED,
+    }
     engines = Engines(2, frozenset({"a"}), starting=1)
-    status = status_of(replace(SERVES, engines=engines, scaling=decision))
-    words = {"reason": "ScalingUp", "message": "2 are wanted."}
-    assert status["scaling"] == {**words, "queued": 14, "running": 16, "starting": 1}
+    status = status_of(
+        replace(SERVES, engines=engines, scaling=read_scaling(json.dumps({"seen": [], **told})))
+    )
+    assert status["scaling"] == {**told, "starting": 1}
+    waking = replace(SERVES, engines=Engines(1, starting=1), scaling=None)
+    assert status_of(waking, LATER, status)["scaling"]["learned"] == LEARNED
+
+
+@pytest.mark.parametrize(
+    ("learned", "taken"),
+    [
+        ({"promptTokensPerSecond": 1, "generatedTokensPerSecond": 2}, True),
+        (LEARNED, True),
+        ({"promptTokensPerSecond": 1}, False),
+        ({"promptTokensPerSecond": "x", "generatedTokensPerSecond": 2}, False),
+        (7, False),
+    ],
+)
+def test_what_was_learned_is_told_whole_or_not_at_all(learned: object, taken: bool) -> None:
+    line = json.dumps({"reason": "Holding", "message": "1 is.", "learned": learned})
+    status = status_of(replace(SERVES, scaling=read_scaling(line)))
+    assert status["scaling"].get("learned") == (learned if taken else None)
 
 
 def test_from_zero_serve_does_not_ask_the_policy_whose_last_word_is_old() -> None:

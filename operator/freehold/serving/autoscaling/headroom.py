@@ -9,6 +9,9 @@ that would have kept enough requests within the bound decides.
 On paper a fleet is one queue. In truth requests are spread unevenly over replicas, and engines have
 room for more than they work off. So replicas on paper have a pace: the one at which the replicas
 that there really were would have been as late on paper as they were in truth.
+
+Of the requests of a day, a share may be late. What of it is left decides how much a rule may use:
+after a day that went well a leaner rule is taken, after a bad hour a more careful one.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ import math
 from typing import NamedTuple
 
 # Of the requests, those that may wait beyond the bound.
-LATE = 0.016
+LATE = 0.018
+# What a rule may use of it, at least and at the most, whatever became of the requests so far.
+_ALLOWED = (LATE / 4, 2 * LATE)
 # Work that a replica may do on paper in a second.
-PACES = (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3)
+PACES = (0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.45, 1.6)
 _USUAL_PACE = PACES.index(1.0)
 # Until so many seconds have been seen, little speaks against the usual pace.
 _PACE_S = 3600.0
@@ -29,6 +34,8 @@ _MEMORY_S = 86_400.0
 # that had been seen for so many cold starts: what happens within one counts as one observation.
 _DOUBT, _DOUBT_FALLS, _DOUBT_STARTS = 0.1, 6.0, 8.0
 _USUAL_HEADROOM = 1.15
+# An hour is the least of which anything can be told: traffic changes by the hour.
+_LEAST_DOUBT_S = 3600.0
 # A backlog is worked off in this share of a cold start, once replicas for it are there.
 _DRAIN, _LEAST_DRAIN_S = 1 / 8, 20.0
 
@@ -145,6 +152,7 @@ class Trials(NamedTuple):
         late: How many of them waited beyond the bound in truth.
         evidence: Seconds in which a replica was kept busy.
         mirrors: One for each of ``PACES``.
+        chosen: Index of the rule that is in command.
     """
 
     fleets: tuple[Fleet, ...]
@@ -154,6 +162,7 @@ class Trials(NamedTuple):
     late: float
     evidence: float
     mirrors: tuple[Mirror, ...]
+    chosen: int = 0
 
 
 def begin(now: float, replicas: int) -> Trials:
@@ -172,11 +181,12 @@ def after(trials: Trials, load: Load) -> Trials:
     )
     kept = 1 - load.span / _MEMORY_S
     pace = PACES[_pace(trials)]
-    return Trials(
-        tuple(
-            _followed(fleet, rule, levels, load, pace, kept)
-            for fleet, rule in zip(trials.fleets, RULES, strict=True)
-        ),
+    fleets = tuple(
+        _followed(fleet, rule, levels, load, pace, kept)
+        for fleet, rule in zip(trials.fleets, RULES, strict=True)
+    )
+    found = Trials(
+        fleets,
         levels,
         seconds,
         trials.requests * kept + load.requests,
@@ -187,18 +197,22 @@ def after(trials: Trials, load: Load) -> Trials:
             for mirror, pace in zip(trials.mirrors, PACES, strict=True)
         ),
     )
+    return found._replace(chosen=best(found, load.cold_start))
 
 
 def best(trials: Trials, cold_start: float) -> int:
     """Return the cheapest rule that would have kept its word; the most careful one if none."""
-    requests = max(trials.requests, 1e-9)
-    doubt = _DOUBT_STARTS * cold_start
+    doubt = max(_LEAST_DOUBT_S, _DOUBT_STARTS * cold_start)
     weight = trials.evidence + doubt
+    requests = max(trials.requests, 1e-9)
+    truth = (trials.late / requests * trials.evidence + LATE * doubt) / weight
+    least_allowed, most_allowed = _ALLOWED
+    allowed = min(most_allowed, max(least_allowed, LATE + LATE - truth))
     found, least = -1, math.inf
     surest, lowest = -1, math.inf
     for index, fleet in enumerate(trials.fleets):
         late = (fleet.late / requests * trials.evidence + _PRIOR[index] * doubt) / weight
-        if late <= LATE and fleet.cost < least:
+        if late <= allowed and fleet.cost < least:
             found, least = index, fleet.cost
         if late < lowest:
             surest, lowest = index, late
@@ -251,6 +265,11 @@ def for_backlog(backlog: float, level: float, ready: int, coming: Coming, load: 
     return math.ceil(level + left / drain) if left > 0 else 0
 
 
+def hold(rule: Rule, cold_start: float) -> float:
+    """Return the seconds for which a replica is kept that is not needed."""
+    return max(_LEAST_HOLD_S, rule.hold * cold_start)
+
+
 def held(peaks: Coming, now: float, number: int, seconds: float) -> Coming:
     """Return the peaks of the last ``seconds`` with another number; the first is the greatest."""
     end = len(peaks)
@@ -273,7 +292,7 @@ def _followed(
     done = ready * pace
     backlog = max(0.0, backlog + (load.work - done) * load.span)
     number = min(load.most, max(load.least, wanted(rule, levels)))
-    peaks = held(peaks, now, number, max(_LEAST_HOLD_S, rule.hold * load.cold_start))
+    peaks = held(peaks, now, number, hold(rule, load.cold_start))
     number = peaks[0][1]
     if backlog > load.bound * done:
         late += load.requests

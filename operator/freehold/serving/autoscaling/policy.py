@@ -107,6 +107,8 @@ class State(NamedTuple):
         starts: Replicas that were asked for.
         busy_at: When there last was a request.
         wanted: What was decided last.
+        seated: When how many were needed for the seats and KV caches that were taken, each less
+            than the one before.
     """
 
     time: float
@@ -117,6 +119,7 @@ class State(NamedTuple):
     starts: Starts
     busy_at: float
     wanted: int
+    seated: Coming = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def decide(seen: Observation, state: State | None, settings: Settings) -> Decisi
         settings: Bounds, and how long a request may wait.
     """
     if state is None:
-        state = _begun(seen)
+        state = begun(seen)
     state = state._replace(starts=_come(seen, state.starts))
     if _silent(seen):
         return _concluded(seen, state, settings, _grounds_of_silence(seen, state, settings))
@@ -154,7 +157,49 @@ def decide(seen: Observation, state: State | None, settings: Settings) -> Decisi
     return _decided(seen, state, settings)
 
 
-def _begun(seen: Observation) -> State:
+class Learned(NamedTuple):
+    """What is known of a model by now.
+
+    Attributes:
+        load: Replicas that the load keeps busy.
+        prompt_tokens: That a replica works off in a second, if it does nothing else.
+        generated_tokens: The same of tokens that it generates, all its seats taken.
+        cold_start: Seconds that a start takes; None before any was seen.
+    """
+
+    load: float
+    prompt_tokens: float
+    generated_tokens: float
+    cold_start: float | None
+
+
+def learned(state: State, settings: Settings) -> Learned:
+    """Return what is known of a model by now."""
+    measured = state.measured
+    cost = measured.rates.cost(settings.prior)
+    prompt, generated = cost.token_costs(measured.batch, measured.mix.kv_of_one)
+    return Learned(
+        state.trials.levels[-1],
+        1 / prompt if prompt > 0 else 0.0,
+        1 / generated if generated > 0 else 0.0,
+        state.starts.seconds if state.starts.took else None,
+    )
+
+
+def woken(state: State, at: float) -> State:
+    """Return the state where somebody else has started the first replica.
+
+    Args:
+        state: What was known then.
+        at: When it was started, in seconds.
+    """
+    if state.starts.ready or state.starts.asked:
+        return state
+    return state._replace(starts=state.starts._replace(asked=(at,)), busy_at=at)
+
+
+def begun(seen: Observation) -> State:
+    """Return what is known after one look."""
     there = seen.ready + seen.starting
     trials = headroom.begin(seen.time, there)
     measured = first_look(seen.queued, seen.replicas)
@@ -191,8 +236,21 @@ def _decided(seen: Observation, state: State, settings: Settings) -> Decision:
         measured=measured,
         trials=headroom.after(state.trials, load),
         busy_at=seen.time if busy else state.busy_at,
+        seated=_seated(state, measured, seen.time),
     )
     return _concluded(seen, state, settings, _grounds(seen, state, load))
+
+
+def _seated(state: State, measured: Measured, now: float) -> Coming:
+    """Return how many replicas the seats and KV caches that are taken needed, and when.
+
+    As long as a rule keeps a replica for the load, it is kept for them.
+    """
+    rule = RULES[state.trials.chosen]
+    least, most = _SPARE
+    spare = min(most, max(least, rule.headroom))
+    number = math.ceil(spare * measured.seen.running / measured.batch)
+    return headroom.held(state.seated, now, number, headroom.hold(rule, state.starts.seconds))
 
 
 def _waits_too_long(seen: Observation, measured: Measured, settings: Settings) -> bool:
@@ -204,14 +262,12 @@ def _waits_too_long(seen: Observation, measured: Measured, settings: Settings) -
 def _grounds(seen: Observation, state: State, load: Load) -> Grounds:
     """Return the three numbers of which the greatest counts."""
     measured, trials = state.measured, state.trials
-    chosen = headroom.best(trials, load.cold_start)
+    chosen = trials.chosen
     rule: Rule = RULES[chosen]
-    least, most = _SPARE
-    spare = min(most, max(least, rule.headroom))
     backlog = measured.seen.pending * measured.of_one
     return Grounds(
         base=trials.fleets[chosen].peaks[0][1],
-        seats=math.ceil(spare * measured.seen.running / measured.batch),
+        seats=state.seated[0][1],
         backlog=headroom.for_backlog(
             backlog, trials.levels[-1], seen.ready, _coming(state.starts, load), load
         ),
@@ -241,7 +297,7 @@ def _concluded(seen: Observation, state: State, settings: Settings, grounds: Gro
     """Hold the number to what else is to be heeded, and say it."""
     number = max(grounds.base, grounds.seats, grounds.backlog, 1)
     overdue = state.starts.overdue(seen.time)
-    idle = settings.least == 0 and _idle(seen, state, settings)
+    idle = settings.least == 0 and not grounds.silent and _idle(seen, state, settings)
     if idle:
         number = 0
     elif seen.time - state.began < _UNKNOWN_S:

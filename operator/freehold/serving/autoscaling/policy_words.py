@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from freehold.serving.autoscaling.policy import Observation, Settings, State
 
 
+NO_METRICS = "NoMetrics"
+
+
 class Grounds(NamedTuple):
     """Why a number is wanted.
 
@@ -50,7 +53,7 @@ def message(
 def _reason(grounds: Grounds, seen: Observation, number: int) -> str:
     there = seen.ready + seen.starting
     if grounds.silent:
-        return "NoMetrics"
+        return NO_METRICS
     if grounds.overdue:
         return "StartsOverdue"
     if number == 0:
