@@ -89,7 +89,8 @@ class Load(NamedTuple):
         span: Seconds since the last look.
         work: Replicas that it would keep busy.
         requests: How many.
-        late: How many had to wait beyond the bound in truth.
+        late: How many had to wait beyond the bound in truth, while there were fewer replicas than
+            are allowed.
         ready: Replicas that answer in truth.
         cold_start: Seconds until a replica that is asked for answers.
         bound: Seconds that a request may wait.
@@ -294,13 +295,14 @@ def _followed(
     number = min(load.most, max(load.least, wanted(rule, levels)))
     peaks = held(peaks, now, number, hold(rule, load.cold_start))
     number = peaks[0][1]
-    if backlog > load.bound * done:
-        late += load.requests
-        extra = for_backlog(backlog, levels[-1], ready, coming, load)
-        number = min(load.most, max(number, extra))
     there = ready
     for _, count in coming:
         there += count
+    if backlog > load.bound * done:
+        # what as many as are allowed cannot answer in time speaks against no rule
+        late += load.requests if there < load.most else 0.0
+        extra = for_backlog(backlog, levels[-1], ready, coming, load)
+        number = min(load.most, max(number, extra))
     if number > there:
         coming = (*coming, (now + load.cold_start, number - there))
     elif number < there:

@@ -219,6 +219,8 @@ def _decided(seen: Observation, state: State, settings: Settings) -> Decision:
     )
     busy = came.requests > 0 or measured.seen.pending + measured.seen.running > 0
     late = came.requests if _waits_too_long(seen, measured, settings) else came.late
+    if seen.ready + seen.starting >= settings.most:
+        late = 0.0
     load = Load(
         now=seen.time,
         span=span,
