@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from benchmarks.autoscaling.cells import CLAIRVOYANT, LIMIT, OURS, Cell, results  # noqa: E402
+from benchmarks.autoscaling.faults import NAMES  # noqa: E402
 from benchmarks.autoscaling.report import limits, plots, table, validated  # noqa: E402
 from benchmarks.autoscaling.rivals import RIVALS  # noqa: E402
 from benchmarks.autoscaling.scenarios import SCENARIOS, Part  # noqa: E402
@@ -26,10 +27,11 @@ def main() -> None:
     """Run what is asked for, print the tables, and write them and the plots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("development", "test"), default="test")
-    parser.add_argument("--seeds", type=int, default=1, help="how many (default 1)")
-    parser.add_argument("--tuned", action="store_true", help="peers at other targets, too")
+    parser.add_argument(
+        "--full", action="store_true", help="peers at other targets, five seeds, and faults"
+    )
     parser.add_argument("--scenarios", help="only these, separated by commas")
-    parser.add_argument("--policies", help="only these and the reference, separated by commas")
+    parser.add_argument("--policies", help="only these and the references, separated by commas")
     parser.add_argument("--results", type=Path, help="folder for table and plots")
     parser.add_argument("--cache", type=Path, default=Path("/var/tmp/freehold/autoscaling"))
     options = parser.parse_args()
@@ -42,7 +44,7 @@ def main() -> None:
         took = time.monotonic() - begin
         print(f"{len(found)} of {len(cells)}, {took:.0f} s: {cell}", file=sys.stderr, flush=True)
     ordered = {cell: found[cell] for cell in cells}
-    text = f"{table(ordered)}\n{limits(ordered)}\nseeds {list(range(1, options.seeds + 1))}"
+    text = f"{table(ordered)}\n{limits(ordered)}\nseeds {list(_seeds(options))}"
     print(text)
     if options.results is not None:
         (options.results / "autoscaling.txt").write_text(f"{errors}\n\n{text}\n")
@@ -57,15 +59,21 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     ]
     chosen = options.policies.split(",") if options.policies else None
     found = []
-    for seed in range(1, options.seeds + 1):
+    for seed in _seeds(options):
         for scenario in scenarios:
             found.append(Cell(CLAIRVOYANT, None, scenario.name, part, seed))
             if scenario.steps:
                 found.append(Cell(LIMIT, None, scenario.name, part, seed))
-        for policy, target in [(OURS, None), *_rivals(tuned=options.tuned)]:
+        for policy, target in [(OURS, None), *_rivals(tuned=options.full)]:
             if chosen is None or policy in chosen:
                 found += [Cell(policy, target, it.name, part, seed) for it in scenarios]
+    if options.full:
+        found += [Cell(OURS, None, it.name, part, 1, name) for it in scenarios for name in NAMES]
     return found
+
+
+def _seeds(options: argparse.Namespace) -> range:
+    return range(1, 6 if options.full else 2)
 
 
 def _rivals(*, tuned: bool) -> list[tuple[str, float | None]]:

@@ -7,7 +7,7 @@ from benchmarks.autoscaling.kernel import BUSY, CONTEXT, FINISHED, GENERATED, LA
 
 from freehold.serving.autoscaling.load import Replica
 from freehold.serving.autoscaling.policy import Observation, Settings, State, decide
-from freehold.serving.autoscaling.rates import Work
+from freehold.serving.autoscaling.rates import StepCost, Work
 
 
 class Freehold:
@@ -16,24 +16,30 @@ class Freehold:
     interval = 2.0
     age = 2.0
 
-    def __init__(self, setting: Setting) -> None:
-        """Begin with nothing learned."""
+    def __init__(self, setting: Setting, prior: StepCost | None = None) -> None:
+        """Begin with nothing learned.
+
+        Args:
+            setting: Where requests are served.
+            prior: What a step is believed to cost meanwhile; None for the default.
+        """
         self._kv_tokens = setting.hardware.kv_tokens
         self._settings = Settings(
             least=setting.least,
             most=setting.most,
             seats=setting.hardware.max_num_seqs,
             time_to_first_token=setting.bound,
+            prior=prior or StepCost(),
         )
         self.state: State | None = None
 
-    def decide(self, seen: Seen, now: float, wanted: int) -> int:
-        """Hand on what was seen."""
+    def decide(self, seen: Seen, now: float, wanted: int, *, silent: bool = False) -> int:
+        """Hand on what was seen; nothing but the replicas where those are silent."""
         ready = seen.ready.tolist()
         observation = Observation(
             time=now,
-            queued=float(seen.queued),
-            replicas=tuple(self._replica(seen, row) for row in ready),
+            queued=0.0 if silent else float(seen.queued),
+            replicas=() if silent else tuple(self._replica(seen, row) for row in ready),
             ready=len(ready),
             starting=len(seen.starting),
         )

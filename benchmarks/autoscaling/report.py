@@ -12,13 +12,15 @@ from benchmarks.autoscaling.scenarios import SCENARIOS, Scenario
 
 Results = Mapping[Cell, Result]
 _WIDTH = 15
+_NAME = 26
 # of a picture
 _COLUMNS = 2
 
 
 def name_of(cell: Cell) -> str:
     """Return a policy with its target, where that is not its default."""
-    return cell.policy if cell.target is None else f"{cell.policy} {cell.target:g}"
+    target = "" if cell.target is None else f" {cell.target:g}"
+    return f"{cell.policy}{target}" + (f", {cell.fault}" if cell.fault else "")
 
 
 def table(results: Results) -> str:
@@ -26,7 +28,7 @@ def table(results: Results) -> str:
     names = list(dict.fromkeys(name_of(it) for it in results if it.policy != LIMIT))
     names.sort(key=lambda it: (it != CLAIRVOYANT, it != OURS, it))
     scenarios = _scenarios(results)
-    head = f"{'':<18}" + "".join(f"{it.name:>{_WIDTH}}" for it in scenarios)
+    head = f"{'':<{_NAME}}" + "".join(f"{it.name:>{_WIDTH}}" for it in scenarios)
     rows = [head + f"{'least':>8}{'most':>8}{'mean':>8}"]
     rows += [_row(name, scenarios, results) for name in names]
     return "\n".join(rows)
@@ -53,7 +55,7 @@ def _row(name: str, scenarios: Iterable[Scenario], results: Results) -> str:
     end = ""
     if ratios:
         end = f"{100 * min(attained):>8.1f}{max(ratios):>7.2f}x{geometric_mean(ratios):>7.2f}x"
-    return f"{name:<18}{''.join(cells)}{end}"
+    return f"{name:<{_NAME}}{''.join(cells)}{end}"
 
 
 def _of(results: Results, name: str, scenario: str) -> list[Result]:

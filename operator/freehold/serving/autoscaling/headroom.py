@@ -37,7 +37,7 @@ _USUAL_HEADROOM = 1.15
 # An hour is the least of which anything can be told: traffic changes by the hour.
 _LEAST_DOUBT_S = 3600.0
 # A backlog is worked off in this share of a cold start, once replicas for it are there.
-_DRAIN, _LEAST_DRAIN_S = 1 / 8, 20.0
+_DRAIN, _LEAST_DRAIN_S = 1 / 10, 20.0
 
 Coming = tuple[tuple[float, int], ...]
 
@@ -61,7 +61,7 @@ class Rule(NamedTuple):
 # in seconds
 SMOOTHINGS = (20.0, 60.0, 180.0)
 # of the load that a backlog is judged by
-_FAST_S = 30.0
+_FAST_S = 15.0
 _HEADROOMS = {
     0.0: (0.9, 1.0, 1.1, 1.2, 1.3),
     0.3: (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.4),
@@ -302,7 +302,7 @@ def _followed(
         # what as many as are allowed cannot answer in time speaks against no rule
         late += load.requests if there < load.most else 0.0
         extra = for_backlog(backlog, levels[-1], ready, coming, load)
-        number = min(load.most, max(number, extra))
+        number = min(load.most, max(number, extra, there))  # none goes while requests are late
     if number > there:
         coming = (*coming, (now + load.cold_start, number - there))
     elif number < there:

@@ -270,8 +270,12 @@ def _grounds(seen: Observation, state: State, load: Load) -> Grounds:
     return Grounds(
         base=trials.fleets[chosen].peaks[0][1],
         seats=state.seated[0][1],
-        backlog=headroom.for_backlog(
-            backlog, trials.levels[-1], seen.ready, _coming(state.starts, load), load
+        backlog=max(
+            headroom.for_backlog(
+                backlog, trials.levels[-1], seen.ready, _coming(state.starts, load), load
+            ),
+            # none goes while requests are late
+            state.wanted if backlog > load.bound * seen.ready else 0,
         ),
         level=trials.levels[rule.smoothing],
         rule=rule,
