@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from tests.cluster.model import ENGINE_SECONDS, Model
 from tests.cluster.readme import QuickStart
 from tests.english import is_english
 from tests.node.installation import Installation
+
+FREEHOLD = [sys.executable, "-m", "freehold"]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,19 @@ def _more(asked: Load) -> Callable[[], bool]:
     return lambda: len(asked.ended) > before
 
 
+def explained(model: Model) -> str:
+    """Return what ``freehold explain`` says of the model."""
+    command = [*FREEHOLD, "explain", model.name, f"--namespace={model.namespace}"]
+    ran = subprocess.run(
+        [*command, f"--kubeconfig={model.cluster.kubeconfig}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return ran.stdout
+
+
 # the last, since the second engine stays for minutes and takes the cores from what else starts
 def test_under_load_a_worker_pod_comes_with_each_replica_and_for_one_that_is_deleted(
     awake: Model,
@@ -93,7 +110,9 @@ def test_under_load_a_worker_pod_comes_with_each_replica_and_for_one_that_is_del
         awake.until("the load is told", lambda: awake.status["scaling"].get("queued"))
         awake.until("a second one is wanted", lambda: awake.status["desiredReplicas"] == 2)
         awake.until("a second worker pod is there", lambda: len(awake.pods("worker")) == 2)
-    # on two cores an engine starts in minutes beside one that always has work
+        assert "ScalingUp" in explained(awake)
+    # on two cores an engine starts in minutes, and few need no second one
+    awake.edit(autoscaling={"minReplicas": 2})
     with load(awake, 2, tokens=4, pause=3) as few:
         awake.until("two replicas run", lambda: awake.status.get("readyReplicas") == 2)
         pods = awake.serving_workers

@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "Show how a model would be laid over its hardware, and what it would cost.",
     "render": "Print the objects that a manifest becomes: a RayService for each model.",
     "run": "Serve a model on this machine, without Kubernetes.",
+    "explain": "Show why a model has as many replicas as it has.",
     "describe": "Tell what a source holds: a model's shape, and the commit or digest of its files.",
     "operator": "Look after the ModelDeployments of a Kubernetes cluster.",
     "completion": "Print the completion script of a shell.",
