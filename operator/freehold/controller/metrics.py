@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+
+from freehold.controller.queue import Key
+from freehold.controller.scaling_metrics import ScalingMetrics
 
 # A pass came to its end; or something could not be reached, and it is tried again; or it met an
 # error that nobody foresaw.
@@ -78,6 +81,8 @@ class Metrics:
         )
         self._conditions = _Conditions()
         registry.register(self._conditions)
+        self._scaling = ScalingMetrics()
+        registry.register(self._scaling)
         ProcessCollector(registry=registry)
 
     def api_call(self, verb: str, resource: str, code: int, seconds: float) -> None:
@@ -89,13 +94,15 @@ class Metrics:
         """Count a pass."""
         self._passes.labels(outcome).observe(seconds)
 
-    def model_seen(self, key: Hashable, conditions: Iterable[Mapping[str, Any]]) -> None:
-        """Take a ModelDeployment's conditions, in place of those it had."""
+    def model_seen(self, key: Key, status: Mapping[str, Any]) -> None:
+        """Take a ModelDeployment's status in place of the one it had; {} where it is gone."""
+        conditions = status.get("conditions") or ()
         self._conditions.replace(key, [(each["type"], each["status"]) for each in conditions])
+        self._scaling.replace(key, status.get("scaling") or {})
 
-    def model_gone(self, key: Hashable) -> None:
+    def model_gone(self, key: Key) -> None:
         """Forget a ModelDeployment."""
-        self._conditions.replace(key, [])
+        self.model_seen(key, {})
 
     def read_leader(self, leads: Callable[[], bool]) -> None:
         """Ask at each scrape whether this process leads."""
@@ -117,10 +124,10 @@ class _Conditions(Collector):
     """Counts ModelDeployments by condition, as they change: a scrape walks over no object."""
 
     def __init__(self) -> None:
-        self._of_model: dict[Hashable, list[tuple[str, str]]] = {}
+        self._of_model: dict[Key, list[tuple[str, str]]] = {}
         self._counts: Counts[tuple[str, str]] = Counts()
 
-    def replace(self, key: Hashable, conditions: list[tuple[str, str]]) -> None:
+    def replace(self, key: Key, conditions: list[tuple[str, str]]) -> None:
         self._counts.subtract(self._of_model.pop(key, []))
         if conditions:
             self._of_model[key] = conditions

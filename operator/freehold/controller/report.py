@@ -45,12 +45,12 @@ class Reporter:
     Attributes:
         client: The API server.
         instance: Name of this process, in Events.
-        seen: Is told of the conditions that stand, for metrics.
+        seen: Is told of the status that stands, {} where the model is gone, for metrics.
     """
 
     client: KubeClient
     instance: str
-    seen: Callable[[Key, list[Mapping[str, Any]]], None] = lambda key, conditions: None
+    seen: Callable[[Key, Mapping[str, Any]], None] = lambda key, status: None
     _last: dict[Key, _Written] = field(default_factory=dict)
 
     def known(self, seen: Seen) -> Mapping[str, Any]:
@@ -68,7 +68,7 @@ class Reporter:
             KubeError: It could not be written.
         """
         old = self.known(seen)
-        self.seen(seen.key, status["conditions"])
+        self.seen(seen.key, status)
         if status == old:
             return None
         last = self._last.get(seen.key)
@@ -84,10 +84,10 @@ class Reporter:
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone.
 
-        Its conditions too: a pass that ran while it was deleted has told of them once more.
+        Its numbers too: a pass that ran while it was deleted has told of them once more.
         """
         self._last.pop(key, None)
-        self.seen(key, [])
+        self.seen(key, {})
 
     async def _post(self, seen: Seen, events: list[EventToPost], now: datetime) -> None:
         """Post Events; one that is lost is not worth another pass, and would come twice then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.controller.metrics import Metrics
+from freehold.controller.queue import Key
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -24,8 +26,26 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def conditions(**of: str) -> list[dict[str, str]]:
-    return [{"type": type_, "status": status, "reason": "X"} for type_, status in of.items()]
+def conditions(**of: str) -> dict[str, Any]:
+    """Return a status with these conditions."""
+    them = [{"type": type_, "status": status, "reason": "X"} for type_, status in of.items()]
+    return {"conditions": them}
+
+
+SCALING = {
+    "reason": "ScalingUp",
+    "message": "2 are needed.",
+    "queued": 14,
+    "running": 16,
+    "desired": 2,
+    "ready": 1,
+    "starting": 1,
+    "learned": {
+        "promptTokensPerSecond": 9000,
+        "generatedTokensPerSecond": 700,
+        "coldStart": "95s",
+    },
+}
 
 
 def test_requests_are_counted_by_verb_resource_and_code(metrics: Metrics) -> None:
@@ -60,14 +80,32 @@ def test_the_queue_and_the_leader_are_read_at_each_scrape(metrics: Metrics) -> N
 
 def test_models_are_counted_by_condition_as_they_change_and_go(metrics: Metrics) -> None:
     name = "freehold_modeldeployment_conditions"
-    metrics.model_seen(("ns", "a"), conditions(Ready="True", Stalled="False"))
-    metrics.model_seen(("ns", "b"), conditions(Ready="False", Stalled="True"))
-    metrics.model_seen(("ns", "b"), conditions(Ready="True", Stalled="False"))
+    metrics.model_seen(Key("ns", "a"), conditions(Ready="True", Stalled="False"))
+    metrics.model_seen(Key("ns", "b"), conditions(Ready="False", Stalled="True"))
+    metrics.model_seen(Key("ns", "b"), conditions(Ready="True", Stalled="False"))
     assert value(metrics, name, type="Ready", status="True") == 2
     assert value(metrics, name, type="Ready", status="False") == 0
-    metrics.model_gone(("ns", "a"))
-    metrics.model_gone(("ns", "never seen"))
+    metrics.model_gone(Key("ns", "a"))
+    metrics.model_gone(Key("ns", "never seen"))
     assert value(metrics, name, type="Ready", status="True") == 1
+
+
+def test_each_models_scaling_is_told_as_its_status_has_it(metrics: Metrics) -> None:
+    name, model = "freehold_modeldeployment", {"namespace": "ns", "name": "a"}
+    metrics.model_seen(Key("ns", "a"), conditions(Ready="True") | {"scaling": SCALING})
+    told = {
+        "requests": ({"state": "queued"}, 14),
+        "replicas": ({"state": "starting"}, 1),
+        "tokens_per_second": ({"kind": "generated"}, 700),
+        "cold_start_seconds": ({}, 95),
+        "scaling": ({"reason": "ScalingUp"}, 1),
+    }
+    for what, (labels, number) in told.items():
+        sample = metrics.registry.get_sample_value(f"{name}_{what}", model | labels)
+        assert sample == number
+    metrics.model_seen(Key("ns", "a"), conditions(Ready="True"))
+    queued = model | {"state": "queued"}
+    assert metrics.registry.get_sample_value(f"{name}_requests", queued) is None
 
 
 def test_build_and_process_are_told(metrics: Metrics) -> None:
@@ -86,7 +124,7 @@ def rows(metrics: Metrics) -> list[str]:
     """Return the rows of the documentation's table, from metrics with every label in use."""
     metrics.api_call("get", "nodes", 200, 0.1)
     metrics.pass_ended("done", 0.1)
-    metrics.model_seen("a", conditions(Ready="True"))
+    metrics.model_seen(Key("ns", "a"), conditions(Ready="True") | {"scaling": SCALING})
     found = []
     for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
         if not family.name.startswith("freehold_") or family.name.endswith("_created"):

@@ -28,10 +28,10 @@ def seen() -> Seen:
 
 
 async def test_a_model_that_was_deleted_while_its_pass_ran_is_counted_no_more() -> None:
-    counted: dict[Key, list[Mapping[str, Any]]] = {}
+    counted: dict[Key, Mapping[str, Any]] = {}
     reporter = Reporter(cast(KubeClient, None), "us", counted.__setitem__)
-    counted[CHAT] = []  # as the informer tells that it is gone, amid a pass
+    counted[CHAT] = {}  # as the informer tells that it is gone, amid a pass
     await reporter.report(seen(), STATUS, NOW)
-    assert counted == {CHAT: STATUS["conditions"]}
+    assert counted == {CHAT: STATUS}
     reporter.forget(CHAT)
-    assert counted == {CHAT: []}
+    assert counted == {CHAT: {}}
