@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from benchmarks.autoscaling.cells import CLAIRVOYANT, LIMIT, OURS, Cell, results  # noqa: E402
 from benchmarks.autoscaling.faults import NAMES  # noqa: E402
-from benchmarks.autoscaling.report import limits, plots, table, validated  # noqa: E402
+from benchmarks.autoscaling.report import about, limits, plots, table, validated  # noqa: E402
 from benchmarks.autoscaling.rivals import RIVALS  # noqa: E402
 from benchmarks.autoscaling.scenarios import SCENARIOS, Part  # noqa: E402
 
@@ -44,7 +44,8 @@ def main() -> None:
         took = time.monotonic() - begin
         print(f"{len(found)} of {len(cells)}, {took:.0f} s: {cell}", file=sys.stderr, flush=True)
     ordered = {cell: found[cell] for cell in cells}
-    text = f"{table(ordered)}\n{limits(ordered)}\nseeds {list(_seeds(options))}"
+    told = f"{table(ordered)}\n{limits(ordered)}\n\n{about(ordered)}"
+    text = f"{told}\n{options.part} part, seeds {list(_seeds(options))}"
     print(text)
     if options.results is not None:
         (options.results / "autoscaling.txt").write_text(f"{errors}\n\n{text}\n")

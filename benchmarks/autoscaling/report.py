@@ -8,6 +8,7 @@ from statistics import geometric_mean, median
 
 from benchmarks.autoscaling import validation
 from benchmarks.autoscaling.cells import CLAIRVOYANT, LIMIT, OURS, Cell, Result
+from benchmarks.autoscaling.rivals import RIVALS
 from benchmarks.autoscaling.scenarios import SCENARIOS, Scenario
 
 Results = Mapping[Cell, Result]
@@ -64,6 +65,21 @@ def _of(results: Results, name: str, scenario: str) -> list[Result]:
         for cell, found in results.items()
         if name_of(cell) == name and cell.scenario == scenario
     ]
+
+
+def about(results: Results) -> str:
+    """Return what the scenarios are, with what the clairvoyant found, and the peers' versions."""
+    rows = []
+    for scenario in _scenarios(results):
+        notes = {it.note for it in _of(results, CLAIRVOYANT, scenario.name) if it.note}
+        rows.append(f"{scenario.name:<16}{scenario.about}; clairvoyant: {', '.join(sorted(notes))}")
+    shown = {cell.policy for cell in results}
+    rows += [
+        f"{it.name:<16}{it.version}; by default {it.default:g} ({it.unit})"
+        for it in RIVALS
+        if it.name in shown
+    ]
+    return "\n".join(rows)
 
 
 def limits(results: Results) -> str:

@@ -199,7 +199,7 @@ def test_another_release_writes_to_no_child_until_a_user_does(
     assert world.children() == before
     former = {name: seen_of(model) for name, model in world.models.items()}
     assert {it["commit"] for it in former.values()} == {COMMIT}
-    assert [it["pace"] for it in former.values()] == [5.0] * 3
+    assert [it["look back"] for it in former.values()] == [3.0] * 3
 
     # not even one that somebody deletes is another then
     cheapest = world.models["cheapest"]
@@ -219,7 +219,7 @@ def test_another_release_writes_to_no_child_until_a_user_does(
         model.until_settled(model_revision(before[name]))
     found = {name: seen_of(model) for name, model in world.models.items()}
     for name, it in found.items():
-        assert it["commit"] == MOVED and it["pace"] == 7.0, name
+        assert it["commit"] == MOVED and it["look back"] == 4.0, name
         assert it["archive"] != former[name]["archive"], name
         assert it["candidate"] == former[name]["candidate"], name
     assert (former["wide"]["probe"], found["wide"]["probe"]) == (3, 5)

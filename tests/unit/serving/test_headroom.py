@@ -21,8 +21,8 @@ from freehold.serving.autoscaling.headroom import (
 COLD_START = 60.0
 
 
-def load(now: float, work: float, late: float = 0.0, ready: int = 5) -> Load:
-    return Load(now, 2.0, work, 10 * work, late, ready, COLD_START, 2.0, 1, 50)
+def load(now: float, work: float, late: float = 0.0, ready: int = 5, most: int = 50) -> Load:
+    return Load(now, 2.0, work, 10 * work, late, ready, COLD_START, 2.0, 1, most)
 
 
 def tried(work: Iterable[float], late: float = 0.0, ready: int = 5) -> Trials:
@@ -85,3 +85,23 @@ def test_who_comes_soon_counts_from_then_on() -> None:
     soon = for_backlog(600.0, 4.0, 5, ((10.0, 5),), now)
     late = for_backlog(600.0, 4.0, 5, ((55.0, 5),), now)
     assert soon < late <= alone
+
+
+def restless() -> list[float]:
+    rng, found = random.Random(2), list[float]()
+    while len(found) < 8000:
+        found += [rng.choice((3.0, 4.0, 5.0))] * rng.randint(40, 120)
+    return found
+
+
+def test_a_day_that_went_well_may_cost_a_leaner_rule_and_a_bad_one_a_more_careful() -> None:
+    trials = tried(restless())
+    well, badly = (trials._replace(late=it * trials.requests) for it in (0.0, 0.03))
+    assert headroom(well) < headroom(badly)
+
+
+def test_what_as_many_as_are_allowed_cannot_answer_speaks_against_no_rule() -> None:
+    found = begin(0.0, 2)
+    for index in range(2000):
+        found = after(found, load(2.0 * (index + 1), 4.0, most=2))
+    assert max(it.late for it in found.fleets) < 0.1 * found.requests

@@ -363,3 +363,44 @@ def test_a_decision_takes_less_than_a_millisecond() -> None:
         decide(seen, world.state, SETTINGS)
         took.append(perf_counter() - begin)
     assert median(took) < 1e-3
+
+
+def test_none_goes_while_requests_wait_too_long() -> None:
+    world = World(cold_start=120.0)
+    world.run(1200, rate_for(1.0))
+    world.run(60, rate_for(8.0))
+    most = 0
+
+    def late() -> bool:
+        waits = world.queued + sum(it.waiting for it in world.servers)
+        return waits * OF_ONE > 2 * world.settings.time_to_first_token * len(world.servers)
+
+    while late():
+        world.run(SPAN, rate_for(0.5))
+        most = max(most, world.wanted)
+        assert world.wanted == most
+    assert most > 8
+
+
+def test_what_seats_needed_is_kept_as_long_as_what_the_load_needed() -> None:
+    world = World(replicas=4)
+    world.run(1200, rate_for(1.0))
+    before = world.wanted
+    for it in world.servers:
+        it.running = 64.0
+    seen = world.see()
+    up = decide(replace(seen, time=seen.time + SPAN), world.state, world.settings)
+    for it in world.servers:
+        it.running = 1.0
+    later = decide(replace(world.see(), time=seen.time + 2 * SPAN), up.state, world.settings)
+    assert up.replicas == later.replicas > before
+
+
+def test_nobody_goes_to_sleep_on_no_data() -> None:
+    world = World(replace(SETTINGS, least=0, idle_to_zero=60.0))
+    world.run(300, rate_for(0.5))
+    world.run(30)
+    world.tells = False
+    world.run(600)
+    assert world.wanted >= 1
+    assert world.last.reason == "NoMetrics"
