@@ -55,27 +55,32 @@ class FollowQueue:
         """
         self._seats = seats
         self._state: State | None = None
+        self._remembers = True
         self._wanted, self._newest = 0, 0.0
         self._decided_at = self._saved_at = self._quiet_until = -math.inf
 
     def __call__(self, ctx: Any) -> tuple[float, dict[str, Any]]:
         """Return the replicas that are wanted, and nothing for Serve to keep."""
         now = time.time()
-        if now - self._decided_at >= (_EVERY if self._is_news(ctx) else _EVERY_UNTOLD):
+        if self._is_due(ctx, now):
             try:
                 self._wanted = self._decide(ctx, now)
             except Exception:
                 # what there is stays: a model answers, whatever becomes of its scaling
                 _log.exception("no decision about the scaling of %s", ctx.deployment_name)
                 self._wanted = ctx.target_num_replicas
+                self._state, self._remembers = None, False
             self._decided_at = now
         return self._wanted, {}
 
-    def _is_news(self, ctx: Any) -> bool:
-        """Return whether a replica has told something since the last decision, or none ever does.
+    def _is_due(self, ctx: Any, now: float) -> bool:
+        """Return whether it is time, and a replica has told something since the last decision.
 
         Figures that are looked at twice would look like a time without requests.
         """
+        age = now - self._decided_at
+        if age < _EVERY or age >= _EVERY_UNTOLD:
+            return age >= _EVERY
         newest = _newest(ctx.raw_metrics or {})
         return newest != self._newest or not newest
 
@@ -84,9 +89,9 @@ class FollowQueue:
         settings = settings_of(ctx, self._seats)
         seen = observation(ctx, now, settings.time_to_first_token)
         self._newest = _newest(ctx.raw_metrics or {})
-        if self._state is None:
+        if self._state is None and self._remembers:
             self._state = memory.load(_memory(ctx.app_name), begun(seen))
-        elif now - self._decided_at > _UNASKED_S:
+        elif self._state is not None and now - self._decided_at > _UNASKED_S:
             self._state = woken(self._state, self._decided_at)
         first = self._state is None
         decision = decide(seen, self._state, settings)

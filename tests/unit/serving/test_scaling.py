@@ -220,14 +220,20 @@ def test_serve_counts_the_time_without_a_request_from_the_last_one_on(
     assert follows(kept)[0] == 1
 
 
-def test_what_goes_wrong_leaves_what_there_is(
-    lines: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+def test_what_goes_wrong_leaves_what_there_is_and_is_forgotten(
+    lines: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     def fails(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(scaling, "decide", fails)
-    assert policy()(context([engine()] * 2, target=3))[0] == 3
+    follows = policy()
+    with monkeypatch.context() as broken:
+        broken.setattr(scaling, "decide", fails)
+        assert follows(context([engine()] * 2, target=3))[0] == 3
+    assert lines() == []
+    clock.now += SECONDS
+    assert follows(context([engine()] * 2, at=clock.now))[0] == 2
+    assert lines()[-1]["first"]
 
 
 def test_the_operator_asks_for_the_log_that_is_written() -> None:
