@@ -63,7 +63,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     for seed in _seeds(options):
         for scenario in scenarios:
             found.append(Cell(CLAIRVOYANT, None, scenario.name, part, seed))
-            if scenario.steps:
+            if scenario.steps or options.full:
                 found.append(Cell(LIMIT, None, scenario.name, part, seed))
         for policy, target in [(OURS, None), *_rivals(tuned=options.full)]:
             if chosen is None or policy in chosen:
