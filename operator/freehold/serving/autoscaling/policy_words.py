@@ -92,11 +92,13 @@ def _why(grounds: Grounds, seen: Observation, state: State) -> str:
     if grounds.backlog > max(grounds.base, grounds.seats):
         return (
             f"{load} and what waits is {grounds.waits:.0f} replica-seconds of work, "
-            f"for which {grounds.backlog} are needed"
+            f"for which {grounds.backlog} {_verb(grounds.backlog, 'is', 'are')} needed"
         )
     if grounds.seats > grounds.base:
-        return f"{load} and {grounds.seats} are needed for the seats and KV caches that are taken"
-    return f"{load}, for which {grounds.base} are {_kept(grounds.rule, state)}"
+        are = _verb(grounds.seats, "is", "are")
+        return f"{load} and {grounds.seats} {are} needed for the seats and KV caches that are taken"
+    are = _verb(grounds.base, "is", "are")
+    return f"{load}, for which {grounds.base} {are} {_kept(grounds.rule, state)}"
 
 
 def _kept(rule: Rule, state: State) -> str:
@@ -110,11 +112,11 @@ def _kept(rule: Rule, state: State) -> str:
 def _bounded(grounds: Grounds, settings: Settings, number: int, there: int) -> str:
     free = max(grounds.base, grounds.seats, grounds.backlog)
     if free > number == settings.most:
-        return f", and at most {settings.most} are allowed"
+        return f", and at most {settings.most} {_verb(settings.most, 'is', 'are')} allowed"
     if not grounds.idle and free < number == settings.least:
-        return f", and at least {settings.least} are kept"
+        return f", and at least {settings.least} {_verb(settings.least, 'is', 'are')} kept"
     if free < number <= there and not grounds.silent:
-        return f", and {number} stay until more is known"
+        return f", and {number} {_verb(number, 'stays', 'stay')} until more is known"
     return ""
 
 
