@@ -16,7 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.serving.autoscaling.load import Replica
-from freehold.serving.autoscaling.policy import Decision, Observation, Settings, State, decide
+from freehold.serving.autoscaling.policy import (
+    Decision,
+    Observation,
+    Settings,
+    State,
+    decide,
+    woken,
+)
 from freehold.serving.autoscaling.rates import StepCost, Work
 
 SETTINGS = Settings(least=1, most=20, seats=64)
@@ -404,3 +411,19 @@ def test_nobody_goes_to_sleep_on_no_data() -> None:
     world.run(600)
     assert world.wanted >= 1
     assert world.last.reason == "NoMetrics"
+
+
+def test_who_was_woken_for_longer_than_it_may_idle_does_not_go_to_sleep_at_once() -> None:
+    world = World(replace(SETTINGS, least=0, idle_to_zero=60.0), replicas=0)
+    world.run(20)
+    assert world.wanted == 0
+    assert world.state is not None
+    # Serve starts one without asking, and all is answered before anybody looks
+    state, now = woken(world.state, world.now), world.now + 300
+    told = (Server("r0").told,)
+    for later, wanted in ((0, 1), (40, 1), (80, 0)):
+        seen = Observation(now + later, 0.0, told, ready=1, starting=0)
+        decision = decide(seen, state, world.settings)
+        state = decision.state
+        assert decision.replicas == wanted
+    assert decision.reason == "Idle"

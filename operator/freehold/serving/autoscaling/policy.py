@@ -149,6 +149,9 @@ def decide(seen: Observation, state: State | None, settings: Settings) -> Decisi
     """
     if state is None:
         state = begun(seen)
+    if seen.ready and not state.starts.ready:
+        # who has just been woken is not idle, however long that took
+        state = state._replace(busy_at=seen.time)
     state = state._replace(starts=_come(seen, state.starts))
     if _silent(seen):
         return _concluded(seen, state, settings, _grounds_of_silence(seen, state, settings))
