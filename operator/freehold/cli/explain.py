@@ -19,7 +19,7 @@ from freehold.kube.pod_exec import output_of
 from freehold.kube.resources import PODS
 from freehold.render.endpoint_service import HEAD_LABEL
 from freehold.render.pod_template import HEAD_CONTAINER
-from freehold.status.decisions import Decided, read_decisions
+from freehold.status.decisions import SCALING_LOG, Decided, read_decisions
 from freehold.status.raw import text
 
 # Where Ray keeps what Serve logs, and the seconds between two decisions, of which each is a line.
@@ -109,7 +109,7 @@ async def _log_of(
             )
         newest = max(running, key=lambda it: str(it["metadata"]["creationTimestamp"]))
         pod = text(newest["metadata"]["name"])
-        log = f"freehold_scaling_{model}.log"
+        log = SCALING_LOG.format(model)
         command = ["sh", "-c", _READ, _FOLDER, log, str(round(since / _EVERY_S) + 1)]
         said = await output_of(configuration, namespace, pod, HEAD_CONTAINER, command)
         return said, f"{namespace}/{pod}: {_FOLDER}/{log}"

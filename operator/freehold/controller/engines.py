@@ -19,14 +19,13 @@ from freehold.plan.canonical import canonical_json
 from freehold.render.endpoint_service import endpoint_url
 from freehold.render.revision import Revision
 from freehold.render.serve_config import from_yaml
+from freehold.status.decisions import SCALING_LOG
 from freehold.status.outcome import Engines, ScalingDecision, Submission
 from freehold.status.raw import count, items, mapping, text
 from freehold.status.scaling import read_scaling
 
 # Reading YAML is most of what a pass without a change would cost.
 _REMEMBERED = 4096
-# As ``freehold.serving.scaling`` names it, which only Ray can import.
-SCALING_LOG = "freehold_scaling_{}.log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from freehold.status.raw import count, mapping, text
+
+# As ``freehold.serving.autoscaling.decision_log`` names it, inside Ray.
+SCALING_LOG = "freehold_scaling_{}.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,21 @@ def read_decisions(log: str) -> tuple[Decided, ...]:
 
 def _decisions(log: str) -> Iterator[Decided]:
     for line in log.splitlines():
-        try:
-            raw = mapping(json.loads(line))
-        except ValueError:
-            continue
+        raw = read_line(line)
         time, load = (_number(raw.get(name)) for name in ("time", "load"))
         names = ("queued", "running", "ready", "starting", "desired")
         queued, running, ready, starting, desired = (count(raw.get(name)) or 0 for name in names)
         reason, message = text(raw.get("reason")), text(raw.get("message"))
         if time and reason:
             yield Decided(time, queued, running, load, ready, starting, desired, reason, message)
+
+
+def read_line(line: str) -> Mapping[str, Any]:
+    """Return what a line of the log has; {} where it is none, or was cut while it was written."""
+    try:
+        return mapping(json.loads(line))
+    except ValueError:
+        return {}
 
 
 def _number(raw: object) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from freehold.api.faults import counted
+from freehold.status.decisions import read_line
 from freehold.status.message import agreeing, sentence
 from freehold.status.outcome import Engines, Outcome, ScalingDecision
 from freehold.status.past import Past
@@ -25,11 +25,7 @@ def read_scaling(line: str) -> ScalingDecision | None:
     Args:
         line: The last line, as ``freehold.serving.scaling`` writes it.
     """
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None  # cut while it was written, or not there
-    return _decision(mapping(found))
+    return _decision(read_line(line))
 
 
 def scaling(outcome: Outcome, past: Past) -> dict[str, Any] | None:

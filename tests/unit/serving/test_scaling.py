@@ -13,12 +13,12 @@ import pytest
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from freehold.controller.engines import SCALING_LOG
 from freehold.serving import scaling
 from freehold.serving.autoscaling.decision_log import log_name, recorded
 from freehold.serving.autoscaling.engine_totals import EngineTotals, Queue
 from freehold.serving.autoscaling.policy import State, decide
 from freehold.serving.scaling import FollowQueue
+from freehold.status.decisions import SCALING_LOG
 
 ID = DeploymentID(name="FreeholdServer:chat", app_name="chat")
 BEGIN = 1_000_000.0
@@ -98,6 +98,11 @@ def engine(**numbers: Any) -> EngineTotals:
 BUSY = {"busy": 100.0, "steps": 4000, "generated": 60_000, "prompt": 40_000, "finished": 400}
 
 
+def after(step: int) -> dict[str, float]:
+    """Return what an engine has done by the so manieth look at it."""
+    return {name: it + step * it / 50 for name, it in BUSY.items()}
+
+
 def test_a_step_in_the_queue_is_answered_at_the_next_look(
     lines: Callable[[], list[dict[str, Any]]], clock: Clock
 ) -> None:
@@ -139,7 +144,7 @@ def test_every_decision_can_be_made_again_from_its_line(
 ) -> None:
     follows = policy()
     for step in range(60):
-        done = {name: it + step * it / 50 for name, it in BUSY.items()}
+        done = after(step)
         waiting = 200 if 20 <= step < 30 else 0
         follows(context([engine(running=8, waiting=waiting, **done)] * 2, at=clock.now))
         clock.now += SECONDS
@@ -159,7 +164,7 @@ def test_what_was_learned_outlives_an_edit_and_the_controller(
 ) -> None:
     follows = policy()
     for step in range(30):
-        done = {name: it + step * it / 50 for name, it in BUSY.items()}
+        done = after(step)
         follows(context([engine(running=8, **done)], at=clock.now))
         clock.now += SECONDS
     nothing_known, before = (lines()[it]["learned"] for it in (0, -1))

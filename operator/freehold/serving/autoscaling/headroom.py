@@ -182,12 +182,11 @@ def after(trials: Trials, load: Load) -> Trials:
     )
     kept = 1 - load.span / _MEMORY_S
     pace = PACES[_pace(trials)]
-    fleets = tuple(
-        _followed(fleet, rule, levels, load, pace, kept)
-        for fleet, rule in zip(trials.fleets, RULES, strict=True)
-    )
     found = Trials(
-        fleets,
+        tuple(
+            _followed(fleet, rule, levels, load, pace, kept)
+            for fleet, rule in zip(trials.fleets, RULES, strict=True)
+        ),
         levels,
         seconds,
         trials.requests * kept + load.requests,
@@ -208,7 +207,7 @@ def best(trials: Trials, cold_start: float) -> int:
     requests = max(trials.requests, 1e-9)
     truth = (trials.late / requests * trials.evidence + LATE * doubt) / weight
     least_allowed, most_allowed = _ALLOWED
-    allowed = min(most_allowed, max(least_allowed, LATE + LATE - truth))
+    allowed = min(most_allowed, max(least_allowed, 2 * LATE - truth))
     found, least = -1, math.inf
     surest, lowest = -1, math.inf
     for index, fleet in enumerate(trials.fleets):
