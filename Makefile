@@ -17,7 +17,7 @@ QUICKER := -m "not thorough"
 # a control plane for each, and they mostly wait; on a cluster that is given, one after the other
 BESIDE := $(if $(FREEHOLD_TEST_KUBECONFIG),--numprocesses=0,--numprocesses=3 --dist=loadfile)
 
-.PHONY: help packages setup demo test check lint types generated unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold bench-autoscaling clean
+.PHONY: help packages setup demo test check lint types generated unit integration thorough kills live on-node faults tools cluster cluster-down node node-down lock generate bench bench-operator bench-replicas bench-cold bench-autoscaling bench-simulator bench-scaling clean
 
 help: ## Show the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -134,6 +134,12 @@ bench-cold: tools setup ## Time to a first token in pods, beside plain Ray and v
 
 bench-autoscaling: $(VENV)/.ready ## Scaling policies on production traces, simulated, beside peers and a clairvoyant
 	$(BIN)/python benchmarks/autoscaling_policies.py --results benchmarks/results
+
+bench-simulator: setup ## The simulator of the former beside vLLM on one core of this machine
+	$(BIN)/python benchmarks/simulator_beside_engine.py --results benchmarks/results
+
+bench-scaling: $(VENV)/.ready ## Real replicas follow idling, a ramp and a step; each decision made again
+	$(BIN)/python benchmarks/scaling_live.py --results benchmarks/results
 
 clean: ## Remove the environment
 	rm -rf $(VENV)

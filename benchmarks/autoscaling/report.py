@@ -10,6 +10,7 @@ from benchmarks.autoscaling import validation
 from benchmarks.autoscaling.cells import CLAIRVOYANT, LIMIT, OURS, Cell, Result
 from benchmarks.autoscaling.rivals import RIVALS
 from benchmarks.autoscaling.scenarios import SCENARIOS, Scenario
+from benchmarks.drawing import drawing
 
 Results = Mapping[Cell, Result]
 _WIDTH = 15
@@ -114,12 +115,7 @@ def validated() -> str:
 
 def plots(results: Results, folder: Path) -> None:
     """Draw attainment against GPU-hours, a point for each policy, and replicas over each day."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "freehold"
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     scenarios = _scenarios(results)
     rows = -(-len(scenarios) // _COLUMNS)
     for name, height, draw in (("cost", 3.2, _points), ("days", 2.6, _days)):

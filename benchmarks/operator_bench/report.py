@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.drawing import drawing
 from benchmarks.operator_bench.measure import Measured
 
 _HEAD = (
@@ -36,12 +37,7 @@ def table(found: Sequence[Measured]) -> str:
 
 def plot(found: Sequence[Measured], path: Path) -> None:
     """Draw time and memory over the number of models."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "freehold"
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     sizes = [item.models for item in found]
     figure, (time, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
     series = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
+from benchmarks.drawing import drawing
 from benchmarks.replica_bench.watched import Watched
 
 _STEPS = ("ready", "desired", "pods")
@@ -31,12 +32,7 @@ def table(found: Watched) -> str:
 
 def plot(found: Watched, path: Path) -> None:
     """Draw the queue, the replicas with their pods, and the latency of each answer."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "freehold"
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     figure, (queue, replicas, latency) = pyplot.subplots(3, 1, figsize=(10, 8), sharex=True)
     seconds = [it.second for it in found.samples]
     queue.plot(seconds, [it.asked for it in found.samples], color="C0")

@@ -20,6 +20,8 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from freehold.serving.autoscaling.decision_log import log_name
+
 FREEHOLD = [str(Path(sys.executable).with_name("freehold")), "run"]
 READY_SECONDS = 420.0
 # What a Ray head, an engine or HAProxy looks like in a list of processes.
@@ -145,6 +147,18 @@ class Run:
             with suppress(psutil.NoSuchProcess):
                 found.append(Member(process, process.name(), process.cmdline()))
         return found
+
+
+def decisions(run: Run, model: str) -> list[dict[str, Any]]:
+    """Return the lines of the log that this run's controller writes."""
+    (folder,) = {
+        Path(option.removeprefix("--temp-dir="))
+        for member in run.family()
+        for option in member.command
+        if option.startswith("--temp-dir=")
+    }
+    (log,) = folder.glob(f"session_2*/logs/serve/{log_name(model)}")
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def shared_memory() -> set[str]:

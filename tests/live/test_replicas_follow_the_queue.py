@@ -6,17 +6,15 @@ runs makes the same of it.
 
 from __future__ import annotations
 
-import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live.harness import Run, complete, eventually, load_on, manifest
+from tests.live.harness import Run, complete, decisions, eventually, load_on, manifest
 from tests.ports import free_port
-
-from freehold.serving.autoscaling.decision_log import log_name, recorded
-from freehold.serving.autoscaling.policy import State, decide
+from tests.scaling_log import made_again
 
 SCALING_SECONDS = 300.0
 SCALING = {"minReplicas": 0, "maxReplicas": 2, "scaleToZeroAfter": "10s"}
@@ -31,18 +29,6 @@ def engines(run: Run) -> int:
     return len(pids(run))
 
 
-def decisions(run: Run, model: str) -> list[dict[str, Any]]:
-    """Return the lines of the log that this run's controller writes."""
-    (folder,) = {
-        Path(option.removeprefix("--temp-dir="))
-        for member in run.family()
-        for option in member.command
-        if option.startswith("--temp-dir=")
-    }
-    (log,) = folder.glob(f"session_2*/logs/serve/{log_name(model)}")
-    return [json.loads(line) for line in log.read_text().splitlines()]
-
-
 @pytest.mark.thorough
 def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     tiny: Path, tmp_path: Path
@@ -53,7 +39,14 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     arguments = ["--offline", "--port", str(port), str(file)]
     with Run(arguments) as run:
         run.says("ready, at zero replicas")
-        assert complete(url, "tiny").status_code == 200
+        eventually("ten decisions at zero", lambda: len(decisions(run, "tiny")) >= 10, 60)
+        assert {it["desired"] for it in decisions(run, "tiny")} == {0}
+        assert engines(run) == 0
+
+        # many at once wake one, and each has its answer
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: complete(url, "tiny").status_code, range(12)))
+        assert answers == [200] * 12
         assert engines(run) == 1
 
         # far more at once than one replica runs
@@ -85,21 +78,9 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     changes = [it for it, before in zip(course[1:], course, strict=False) if it != before]
     assert changes == [1, 2, 1, 0]
     edited = next(it for it, line in enumerate(lines) if line["settings"][3] == 5.0)
-    assert _made_again(lines[:edited]) == course[:edited]
+    assert [it.replicas for it in made_again(lines[:edited])] == course[:edited]
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
 
 
 def _last(run: Run) -> dict[str, Any]:
     return decisions(run, "tiny")[-1]
-
-
-def _made_again(lines: list[dict[str, Any]]) -> list[int]:
-    """Return what the policy decides of what was seen, from the first line on."""
-    state: State | None = None
-    found = []
-    for line in lines:
-        seen, settings = recorded(line)
-        decision = decide(seen, state, settings)
-        state = decision.state
-        found.append(decision.replicas)
-    return found

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
+from tests.scaling_log import made_again
 
 from freehold.serving import scaling
-from freehold.serving.autoscaling.decision_log import log_name, recorded
+from freehold.serving.autoscaling.decision_log import log_name
 from freehold.serving.autoscaling.engine_totals import EngineTotals, Queue
-from freehold.serving.autoscaling.policy import State, decide
 from freehold.serving.scaling import FollowQueue
 from freehold.status.decisions import SCALING_LOG
 
@@ -148,15 +148,11 @@ def test_every_decision_can_be_made_again_from_its_line(
         waiting = 200 if 20 <= step < 30 else 0
         follows(context([engine(running=8, waiting=waiting, **done)] * 2, at=clock.now))
         clock.now += SECONDS
-    state: State | None = None
     told = lines()
     assert len(told) == 60
     assert len({it["desired"] for it in told}) > 1
-    for line in told:
-        seen, settings = recorded(line)
-        decision = decide(seen, None if line.get("first") else state, settings)
-        state = decision.state
-        assert (decision.replicas, decision.message) == (line["desired"], line["message"])
+    again = [(it.replicas, it.message) for it in made_again(told)]
+    assert again == [(it["desired"], it["message"]) for it in told]
 
 
 def test_what_was_learned_outlives_an_edit_and_the_controller(

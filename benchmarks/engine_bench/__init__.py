@@ -1,0 +1,1 @@
+"""The simulator of replicas beside a real engine on this machine's cores."""

@@ -1,0 +1,192 @@
+"""The same requests to the engine and to its simulation, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.autoscaling import kernel
+from benchmarks.autoscaling.clairvoyant import work
+from benchmarks.autoscaling.fleet import Setting, physics
+from benchmarks.autoscaling.replica import Hardware
+from benchmarks.autoscaling.traffic import Requests, at_rates, azure
+from benchmarks.drawing import drawing
+from benchmarks.engine_bench.calibration import Calibrated
+from benchmarks.engine_bench.engine import CONTEXT, Answered, Engine
+
+# Azure's conversations, made a quarter as long: what one core answers at a rate worth the name.
+_SHORTER, _LONGEST_PROMPT, _LONGEST_OUTPUT = 4, CONTEXT * 3 // 4, CONTEXT // 8
+BOUND_S = 2.0
+# Seconds, and the share of the replica that is asked for meanwhile.
+Course = tuple[tuple[float, float], ...]
+LOADS: dict[str, Course] = {
+    "half": ((180, 0.5),),
+    "busy": ((180, 0.8),),
+    "step": ((60, 0.4), (60, 1.6), (120, 0.4)),
+    "ramp": tuple((20, share / 10) for share in (2, 4, 6, 8, 10, 12, 10, 8, 6, 4, 2)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is told of a load.
+
+    Attributes:
+        first: Seconds to the first token: mean, median and 95th percentile.
+        between: Seconds between two tokens of an answer, mean.
+        whole: Seconds of an answer, mean.
+        throughput: Tokens generated a second, from the first request to the last token.
+        busy: Share of that time in steps.
+        late: Share of first tokens after more than two seconds.
+    """
+
+    first: float
+    median: float
+    p95: float
+    between: float
+    whole: float
+    throughput: float
+    busy: float
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A load, its requests, and what each of the two made of it."""
+
+    load: str
+    requests: Requests
+    measured: Answered
+    simulated: Answered
+    busy: tuple[float, float]
+
+    @property
+    def figures(self) -> tuple[Figures, Figures]:
+        """Return those of the engine and of the simulation."""
+        measured, simulated = self.busy
+        return (
+            _figures(self.requests, self.measured, measured),
+            _figures(self.requests, self.simulated, simulated),
+        )
+
+
+def requests_of(course: Course, hardware: Hardware, seed: int) -> Requests:
+    """Return requests that ask for a replica's time as the course says."""
+    whole = azure("conv")
+    shorter = Requests(
+        whole.arrival,
+        np.clip(whole.prompt // _SHORTER, 1, _LONGEST_PROMPT),
+        np.clip(whole.output // _SHORTER, 2, _LONGEST_OUTPUT),
+    )
+    each = float(work(shorter, hardware).total.mean())
+    return at_rates(((seconds, share / each) for seconds, share in course), shorter, seed)
+
+
+def compare(engine: Engine, hardware: Hardware, load: str, seed: int) -> Compared:
+    """Send a load to the engine, and to its simulation when it was sent in truth."""
+    requests = requests_of(LOADS[load], hardware, seed)
+    before = engine.looks()[-1]
+    measured = engine.ask(requests)
+    after = engine.counted(before.generated + requests.output.sum())[-1]
+    sent = Requests(measured.arrival, requests.prompt, requests.output)
+    simulated, busy = simulate(sent, hardware)
+    return Compared(load, sent, measured, simulated, (after.busy - before.busy, busy))
+
+
+def simulate(requests: Requests, hardware: Hardware) -> tuple[Answered, float]:
+    """Return what one simulated replica makes of requests, and its seconds in steps."""
+    order = np.argsort(requests.arrival, kind="stable")
+    setting = Setting(hardware, 0.0, BOUND_S, 1)
+    sent = (it[order] for it in (requests.arrival, requests.prompt, requests.output))
+    world = kernel.world(*sent, physics(setting), 1, 1)
+    kernel.start(world, -1.0, -1.0)
+    kernel.advance(world, np.inf)
+    first, done = np.empty(len(order)), np.empty(len(order))
+    first[order], done[order] = world.first, world.done
+    return Answered(requests.arrival, first, done), float(world.counters[0, kernel.BUSY])
+
+
+def _figures(requests: Requests, answered: Answered, busy: float) -> Figures:
+    wait = answered.first - answered.arrival
+    took = float(answered.done.max() - answered.arrival.min())
+    between = (answered.done - answered.first) / (requests.output - 1)
+    return Figures(
+        float(wait.mean()),
+        float(np.median(wait)),
+        float(np.percentile(wait, 95)),
+        float(between.mean()),
+        float((answered.done - answered.arrival).mean()),
+        float(requests.output.sum()) / took,
+        busy / took,
+        float((wait > BOUND_S).mean()),
+    )
+
+
+_TOLD = (
+    ("first token, mean s", "first"),
+    ("first token, median s", "median"),
+    ("first token, 95 % s", "p95"),
+    ("between tokens, ms", "between"),
+    ("whole answer, mean s", "whole"),
+    ("tokens a second", "throughput"),
+    ("time in steps, %", "busy"),
+)
+_FACTORS = {"between": 1e3, "busy": 100.0}
+
+
+def table(found: Calibrated, compared: Sequence[Compared]) -> str:
+    """Return the step times, and a line for each figure of each load."""
+    step = found.hardware.step
+    rows = [
+        f"step, ms: max({step.d0:.1f}, {step.p0:.1f} + {step.p1:.4f} P + {step.p2:.2e} P^2)"
+        f" + {step.d1:.2f} B + {step.d2:.2f} C/1000",
+        f"fitted to its own counters within {100 * found.prefill_error:.1f} % for prompts and "
+        f"{100 * found.decode_error:.1f} % for {found.looks} looks at decoding",
+        "",
+        f"{'load':<8}{'':<24}{'engine':>10}{'simulated':>11}{'error':>9}",
+    ]
+    for it in compared:
+        rows += _lines(it)
+    errors = [abs(error) for it in compared for error in _errors(it)]
+    rows.append(f"mean error of all: {100 * np.mean(errors):.1f} %")
+    return "\n".join(rows)
+
+
+def _errors(it: Compared) -> list[float]:
+    measured, simulated = it.figures
+    return [getattr(simulated, name) / getattr(measured, name) - 1 for _, name in _TOLD]
+
+
+def _lines(it: Compared) -> list[str]:
+    measured, simulated = it.figures
+    head, rows = f"{it.load}", []
+    for (title, name), error in zip(_TOLD, _errors(it), strict=True):
+        factor = _FACTORS.get(name, 1.0)
+        one, other = factor * getattr(measured, name), factor * getattr(simulated, name)
+        rows.append(f"{head:<8}{title:<24}{one:>10.3g}{other:>11.3g}{100 * error:>+8.1f}%")
+        head = f"{len(it.requests)}" if not rows[1:] else ""
+    late = f"{100 * measured.late:>10.1f}{100 * simulated.late:>11.1f}"
+    points = 100 * (simulated.late - measured.late)
+    return [*rows, f"{'':<8}{f'over {BOUND_S:g} s, %':<24}{late}{points:>+8.1f}pt"]
+
+
+def plot(compared: Sequence[Compared], path: Path) -> None:
+    """Draw the time to the first token over each load, of both."""
+    pyplot = drawing()
+    figure, axes = pyplot.subplots(len(compared), 1, figsize=(10, 2.2 * len(compared)))
+    for axis, it in zip(axes, compared, strict=True):
+        for answered, label, marker in (
+            (it.measured, "engine", "o"),
+            (it.simulated, "simulated", "x"),
+        ):
+            wait: Any = answered.first - answered.arrival
+            axis.plot(answered.arrival, wait, marker, markersize=3, label=label)
+        axis.axhline(BOUND_S, linestyle=":", color="grey")
+        axis.set(ylabel=f"{it.load}: first token, s", yscale="log")
+    axes[0].legend(loc="upper right")
+    axes[-1].set(xlabel="seconds")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})

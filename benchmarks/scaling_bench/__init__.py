@@ -1,0 +1,1 @@
+"""A run of real replicas that follow the queue, and the log of its decisions."""
