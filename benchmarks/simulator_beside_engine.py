@@ -1,7 +1,8 @@
 """The simulator of the scaling benchmark beside a real engine: vLLM on one core of this machine.
 
-Its step times are fitted to what the engine counts of itself; then both get the same requests. Run
-it with ``python benchmarks/simulator_beside_engine.py`` or ``make bench-simulator``.
+Its step times are those that the scaling policy learns from what the engine counts of itself; then
+both get the same requests. Run it with ``python benchmarks/simulator_beside_engine.py`` or
+``make bench-simulator``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
-from benchmarks.engine_bench.calibration import calibrate  # noqa: E402
-from benchmarks.engine_bench.comparison import LOADS, compare, plot, table  # noqa: E402
+from benchmarks.engine_bench.comparison import LOADS, calibrate, compare, plot, table  # noqa: E402
 from benchmarks.engine_bench.engine import engine  # noqa: E402
 
 

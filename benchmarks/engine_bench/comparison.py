@@ -14,12 +14,14 @@ from benchmarks.autoscaling.fleet import Setting, physics
 from benchmarks.autoscaling.replica import Hardware
 from benchmarks.autoscaling.traffic import Requests, at_rates, azure
 from benchmarks.drawing import drawing
-from benchmarks.engine_bench.calibration import Calibrated
-from benchmarks.engine_bench.engine import CONTEXT, Answered, Engine
+from benchmarks.engine_bench.calibration import Calibrated, calibrated
+from benchmarks.engine_bench.engine import CONTEXT, SEATS, TOKEN_BUDGET, Answered, Engine
 
 # Azure's conversations, made a quarter as long: what one core answers at a rate worth the name.
 _SHORTER, _LONGEST_PROMPT, _LONGEST_OUTPUT = 4, CONTEXT * 3 // 4, CONTEXT // 8
 BOUND_S = 2.0
+# Seconds, and requests a second, from which the engine's costs are learned.
+_CALIBRATION, _CALIBRATION_SEED = ((60.0, 0.3), (60.0, 0.8), (60.0, 1.3)), 1000
 # Seconds, and the share of the replica that is asked for meanwhile.
 Course = tuple[tuple[float, float], ...]
 LOADS: dict[str, Course] = {
@@ -73,16 +75,29 @@ class Compared:
         )
 
 
+def calibrate(engine: Engine) -> Calibrated:
+    """Ask an engine what tells its costs apart, and return those."""
+    asked = at_rates(_CALIBRATION, _lengths(), _CALIBRATION_SEED)
+    before = engine.looks()
+    engine.ask(asked)
+    looks = engine.counted(before[-1].generated + asked.output.sum())[len(before) - 1 :]
+    return calibrated(looks, asked, SEATS, TOKEN_BUDGET)
+
+
 def requests_of(course: Course, hardware: Hardware, seed: int) -> Requests:
     """Return requests that ask for a replica's time as the course says."""
+    lengths = _lengths()
+    each = float(work(lengths, hardware).total.mean())
+    return at_rates(((seconds, share / each) for seconds, share in course), lengths, seed)
+
+
+def _lengths() -> Requests:
     whole = azure("conv")
-    shorter = Requests(
+    return Requests(
         whole.arrival,
         np.clip(whole.prompt // _SHORTER, 1, _LONGEST_PROMPT),
         np.clip(whole.output // _SHORTER, 2, _LONGEST_OUTPUT),
     )
-    each = float(work(shorter, hardware).total.mean())
-    return at_rates(((seconds, share / each) for seconds, share in course), shorter, seed)
 
 
 def compare(engine: Engine, hardware: Hardware, load: str, seed: int) -> Compared:
@@ -141,10 +156,10 @@ def table(found: Calibrated, compared: Sequence[Compared]) -> str:
     """Return the step times, and a line for each figure of each load."""
     step = found.hardware.step
     rows = [
-        f"step, ms: max({step.d0:.1f}, {step.p0:.1f} + {step.p1:.4f} P + {step.p2:.2e} P^2)"
-        f" + {step.d1:.2f} B + {step.d2:.2f} C/1000",
-        f"fitted to its own counters within {100 * found.prefill_error:.1f} % for prompts and "
-        f"{100 * found.decode_error:.1f} % for {found.looks} looks at decoding",
+        f"step, ms: {step.d0:.1f} + {step.p1:.3f} a prompt token + {step.d1:.2f} a sequence + "
+        f"{step.d2:.2f} a thousand tokens of context",
+        f"learned from {found.looks} looks at the engine's own counters, which it fits within "
+        f"{100 * found.error:.1f} %",
         "",
         f"{'load':<8}{'':<24}{'engine':>10}{'simulated':>11}{'error':>9}",
     ]

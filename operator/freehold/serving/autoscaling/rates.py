@@ -79,10 +79,12 @@ class Rates(NamedTuple):
     Attributes:
         products: The upper half of the matrix, row after row.
         times: The right-hand side.
+        busy: Seconds of work that they are sums of.
     """
 
     products: tuple[float, ...] = (0.0,) * (_TERMS * (_TERMS + 1) // 2)
     times: tuple[float, ...] = (0.0,) * _TERMS
+    busy: float = 0.0
 
     def after(self, work: Work) -> Rates:
         """Return what is known after some more work."""
@@ -99,6 +101,7 @@ class Rates(NamedTuple):
                 kept * old + it * work.busy * weight
                 for old, it in zip(self.times, done, strict=True)
             ),
+            kept * self.busy + work.busy,
         )
 
     def cost(self, prior: StepCost) -> StepCost:
@@ -116,11 +119,20 @@ class Rates(NamedTuple):
                 at += 1
         right = list(self.times)
         for i, value in enumerate(believed):
-            # as if the prior had been seen in steps whose every part took as long
-            belief = _PRIOR_S * believed[0] / max(value, _LEAST) ** 2 / _TERMS
+            belief = self._belief(matrix[i][i], believed[0], value)
             matrix[i][i] += belief
             right[i] += belief * value
         return StepCost(*_non_negative(matrix, right))
+
+    def _belief(self, seen: float, step: float, value: float) -> float:
+        """Return what a prior value counts for, beside the sum of squares that was seen of its term.
+
+        As if it had been seen in steps like those that were. Before any, or where those say more,
+        in steps whose every part took as long by the prior: a prior that is wrong by far would
+        otherwise be held to for ever, since its steps are none that occur.
+        """
+        believed = _PRIOR_S * step / max(value, _LEAST) ** 2 / _TERMS
+        return min(believed, seen * _PRIOR_S / self.busy) if seen > 0 else believed
 
 
 def _non_negative(matrix: list[list[float]], right: list[float]) -> list[float]:
