@@ -125,7 +125,7 @@ class Rates(NamedTuple):
         return StepCost(*_non_negative(matrix, right))
 
     def _belief(self, seen: float, step: float, value: float) -> float:
-        """Return what a prior value counts for, beside the sum of squares that was seen of its term.
+        """Return what a prior value counts for, beside the sum of squares seen of its term.
 
         As if it had been seen in steps like those that were. Before any, or where those say more,
         in steps whose every part took as long by the prior: a prior that is wrong by far would
