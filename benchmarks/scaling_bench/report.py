@@ -65,7 +65,7 @@ def plot(found: Stages, lines: Lines, path: Path) -> None:
         replicas.step(seconds, values, style, where="post", label=name)
     again = [it.replicas for it in made_again(lines)]
     replicas.plot(seconds, again, ".", markersize=2, color="black", label="desired, made again")
-    replicas.set(ylabel="replicas", yticks=[0, 1, 2], xlabel="seconds")
+    replicas.set(ylabel="replicas", yticks=[0, 1, 2], ylim=(-0.1, 3), xlabel="seconds")
     for axes in (queue, replicas):
         axes.legend(loc="upper right")
     for begin, name in found.begun:
