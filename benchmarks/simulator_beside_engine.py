@@ -15,8 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
-from benchmarks.engine_bench.comparison import LOADS, calibrate, compare, plot, table  # noqa: E402
+from benchmarks.engine_bench.comparison import LOADS, calibrate, compare  # noqa: E402
 from benchmarks.engine_bench.engine import engine  # noqa: E402
+from benchmarks.engine_bench.report import plot, table  # noqa: E402
 
 
 def main() -> None:
