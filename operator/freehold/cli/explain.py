@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 from kubernetes.aio.config import ConfigException
+from pydantic import TypeAdapter, ValidationError
 
 from freehold.api.names import MODEL_LABEL
-from freehold.api.scalars import duration_seconds
+from freehold.api.scalars import Duration, duration_seconds
 from freehold.cli.explain_view import show
 from freehold.cli.output import console
 from freehold.errors import ClusterUnreachable, ManifestInvalid, RayUnavailable
@@ -27,6 +28,8 @@ _FOLDER, _EVERY_S = "/tmp/ray/session_latest/logs/serve", 2.0
 # The file and the one before it.
 _READ = 'cd "$0" && cat "$1.1" "$1" 2>/dev/null | tail -n "$2"'
 
+_DURATION: TypeAdapter[str] = TypeAdapter(Duration)
+
 
 class _Since(click.ParamType[float]):
     name = "duration"
@@ -36,7 +39,10 @@ class _Since(click.ParamType[float]):
     ) -> float:
         if isinstance(value, float):
             return value
-        seconds = duration_seconds(str(value))
+        try:
+            seconds = duration_seconds(_DURATION.validate_python(value))
+        except ValidationError:
+            seconds = 0.0
         if seconds <= 0:
             self.fail(f"found {value}; allowed: a time such as 30m or 2h", param, ctx)
         return seconds

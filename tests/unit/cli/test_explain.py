@@ -62,6 +62,8 @@ def test_lines_that_are_none_are_left_out(tmp_path: Path) -> None:
         ([], 2, "found none or both; allowed: MODEL, or --log with a file"),
         (["chat", "--log", str(RECORDED)], 2, "found none or both"),
         (["chat", "--since", "soon"], 2, "found soon; allowed: a time such as 30m or 2h"),
+        (["chat", "--since", "in 5m"], 2, "found in 5m; allowed: a time such as 30m or 2h"),
+        (["chat", "--since", "0s"], 2, "found 0s; allowed: a time such as 30m or 2h"),
         (["chat", "--kubeconfig", "/nowhere"], 8, "no cluster is configured: "),
     ],
 )
