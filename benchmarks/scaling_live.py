@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
 
 from benchmarks.scaling_bench.report import plot, table  # noqa: E402
 from benchmarks.scaling_bench.stages import NAME, Stages  # noqa: E402
-from tests.live.harness import Run, manifest  # noqa: E402
+from tests.live.harness import Run, manifest, scaling_log  # noqa: E402
 from tests.live.tiny_llama import make_tiny_llama  # noqa: E402
 from tests.ports import free_port  # noqa: E402
 
@@ -38,14 +38,14 @@ def main() -> None:
         file = manifest(folder, NAME, make_tiny_llama(folder / "tiny"), autoscaling=SCALING)
         with Run(["--offline", "--port", str(port), str(file)]) as run:
             run.says("ready, at zero replicas")
-            found = Stages(run, f"http://127.0.0.1:{port}/v1", _tell)
+            found = Stages(scaling_log(run, NAME), f"http://127.0.0.1:{port}/v1", _tell)
             _stages(found)
-            lines = found.decisions
+            log = found.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
     text = table(found, lines)
     print(text)
     if options.results is not None:
         (options.results / "scaling-live.txt").write_text(f"{text}\n")
-        log = "".join(f"{json.dumps(it, separators=(',', ':'))}\n" for it in lines)
         (options.results / "scaling-live.log").write_text(log)
         plot(found, lines, options.results / "scaling-live.svg")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from benchmarks.autoscaling.traffic import Requests
 from benchmarks.engine_bench import asking
-from tests.live.harness import Run, decisions, eventually, manifest
+from tests.live.harness import Run, decisions, eventually, manifest, scaling_log
 from tests.ports import free_port
 
 from freehold.serving.autoscaling.decision_log import recorded
@@ -44,9 +44,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One replica that answers."""
+    """One replica that answers at a URL, and the log of what it tells."""
 
-    run: Run
+    log: Path
     url: str
 
     def ask(self, requests: Requests) -> Answered:
@@ -69,7 +69,7 @@ class Engine:
 
     def looks(self) -> list[Work]:
         """Return what the replica had done by each decision so far."""
-        seen = [recorded(line)[0] for line in decisions(self.run, NAME)]
+        seen = [recorded(line)[0] for line in decisions(self.log)]
         return [replica.work for it in seen for replica in it.replicas]
 
     def counted(self, generated: float) -> list[Work]:
@@ -100,6 +100,6 @@ def engine(source: Path, folder: Path) -> Iterator[Engine]:
     file = manifest(folder, NAME, source, **spec)
     with Run(["--offline", "--port", str(port), str(file)]) as run:
         run.says("answers at")
-        it = Engine(run, f"http://127.0.0.1:{port}/v1")
+        it = Engine(scaling_log(run, NAME), f"http://127.0.0.1:{port}/v1")
         eventually("the replica tells what it did", it.looks, _COUNTED_S)
         yield it

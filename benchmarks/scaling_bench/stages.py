@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.live.harness import Run, complete, decisions, eventually
+from tests.live.harness import asking, decisions, eventually, outcome
 
 NAME = "tiny"
 # What a stage may take: an engine's start on two cores beside another that is busy.
@@ -32,14 +32,14 @@ class Stages:
     """A model that is asked.
 
     Attributes:
-        run: What serves it.
+        log: Where its scaling decisions are.
         url: Where.
         tell: Says what begins.
         begun: When each stage began, in seconds since 1970, and what it is.
         answers: Of all requests.
     """
 
-    run: Run
+    log: Path
     url: str
     tell: Callable[[str], None]
     begun: list[tuple[float, str]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Stages:
     @property
     def decisions(self) -> list[dict[str, Any]]:
         """Return every decision so far."""
-        return decisions(self.run, NAME)
+        return decisions(self.log)
 
     def begin(self, stage: str) -> None:
         """Begin a stage."""
@@ -69,28 +69,12 @@ class Stages:
         enough = len(self.decisions) + more
         eventually("decisions", lambda: len(self.decisions) >= enough, _PATIENCE_S)
 
-    @contextmanager
-    def clients(self, many: int) -> Iterator[None]:
+    def clients(self, many: int) -> AbstractContextManager[None]:
         """Keep so many clients asking, one request after the other."""
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._ask, args=(stop,)) for _ in range(many)]
-        for it in threads:
-            it.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            for it in threads:
-                it.join()
+        return asking(many, self._ask)
 
-    def _ask(self, stop: threading.Event) -> None:
-        with httpx.Client(trust_env=False) as client:
-            while not stop.is_set():
-                began = time.time()
-                status: int | str
-                try:
-                    status = complete(self.url, NAME, tokens=_ANSWER, client=client).status_code
-                except httpx.HTTPError as error:
-                    status = repr(error)
-                ended = time.time()
-                self.answers.append(Answer(ended, ended - began, status))
+    def _ask(self, client: httpx.Client) -> None:
+        began = time.time()
+        status = outcome(self.url, NAME, tokens=_ANSWER, client=client)
+        ended = time.time()
+        self.answers.append(Answer(ended, ended - began, status))

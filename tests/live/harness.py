@@ -149,8 +149,8 @@ class Run:
         return found
 
 
-def decisions(run: Run, model: str) -> list[dict[str, Any]]:
-    """Return the lines of the log that this run's controller writes."""
+def scaling_log(run: Run, model: str) -> Path:
+    """Return the log of scaling decisions that this run's controller writes."""
     (folder,) = {
         Path(option.removeprefix("--temp-dir="))
         for member in run.family()
@@ -158,6 +158,11 @@ def decisions(run: Run, model: str) -> list[dict[str, Any]]:
         if option.startswith("--temp-dir=")
     }
     (log,) = folder.glob(f"session_2*/logs/serve/{log_name(model)}")
+    return log
+
+
+def decisions(log: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log of scaling decisions."""
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -220,27 +225,42 @@ def load_on(
     key: str = "",
 ) -> Iterator[list[int | str]]:
     """Keep so many clients asking; yields the growing list of status codes, or what broke."""
-    stop = threading.Event()
     answers: list[int | str] = []
 
-    def ask() -> None:
+    def ask(client: httpx.Client) -> None:
+        answers.append(
+            outcome(url, model, tokens=tokens, client=client, body_after=body_after, key=key)
+        )
+
+    with asking(clients, ask):
+        yield answers
+
+
+def outcome(url: str, model: str, **options: Any) -> int | str:
+    """Return the status code of a completion, or what broke; takes what ``complete`` takes."""
+    try:
+        return complete(url, model, **options).status_code
+    except httpx.HTTPError as error:
+        return repr(error)
+
+
+@contextmanager
+def asking(clients: int, ask: Callable[[httpx.Client], None]) -> Iterator[None]:
+    """Have so many clients call ``ask`` again and again until the context is left."""
+    stop = threading.Event()
+
+    def repeat() -> None:
         # one connection for each: a new client for every request would be the bottleneck, and
         # the engine, not the client, is to be loaded
         with httpx.Client(trust_env=False) as client:
             while not stop.is_set():
-                try:
-                    answer = complete(
-                        url, model, tokens=tokens, client=client, body_after=body_after, key=key
-                    )
-                    answers.append(answer.status_code)
-                except httpx.HTTPError as error:
-                    answers.append(repr(error))
+                ask(client)
 
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(clients)]
+    threads = [threading.Thread(target=repeat, daemon=True) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
-        yield answers
+        yield
     finally:
         stop.set()
         for thread in threads:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live.harness import Run, complete, decisions, eventually, load_on, manifest
+from tests.live.harness import (
+    Run,
+    complete,
+    decisions,
+    eventually,
+    load_on,
+    manifest,
+    scaling_log,
+)
 from tests.ports import free_port
 from tests.scaling_log import made_again
 
@@ -39,8 +47,9 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     arguments = ["--offline", "--port", str(port), str(file)]
     with Run(arguments) as run:
         run.says("ready, at zero replicas")
-        eventually("ten decisions at zero", lambda: len(decisions(run, "tiny")) >= 10, 60)
-        assert {it["desired"] for it in decisions(run, "tiny")} == {0}
+        log = scaling_log(run, "tiny")
+        eventually("ten decisions at zero", lambda: len(decisions(log)) >= 10, 60)
+        assert {it["desired"] for it in decisions(log)} == {0}
         assert engines(run) == 0
 
         # many at once wake one, and each has its answer
@@ -52,16 +61,16 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
         # far more at once than one replica runs
         with load_on(url, "tiny", clients=24) as codes:
             eventually("two replicas under load", lambda: engines(run) == 2, SCALING_SECONDS)
-            eventually("both are told of", lambda: _last(run)["ready"] == 2, SCALING_SECONDS)
+            eventually("both are told of", lambda: _last(log)["ready"] == 2, SCALING_SECONDS)
 
             # a target is taken in place, and what was learned stays
-            learned, before = _last(run)["learned"], pids(run)
+            learned, before = _last(log)["learned"], pids(run)
             assert int(learned["coldStart"].removesuffix("s")) > 1
             longer = SCALING | {"target": {"timeToFirstToken": "5s"}}
             manifest(tmp_path, "tiny", tiny, autoscaling=longer)
             run.says("changed in place, no replica restarts", 30)
-            eventually("it is heeded", lambda: _last(run)["settings"][3] == 5.0, 30)
-            assert _last(run)["learned"]["coldStart"] == learned["coldStart"]
+            eventually("it is heeded", lambda: _last(log)["settings"][3] == 5.0, 30)
+            assert _last(log)["learned"]["coldStart"] == learned["coldStart"]
             more = len(codes) + 100
             eventually("a hundred further answers", lambda: len(codes) > more, SCALING_SECONDS)
             assert pids(run) == before
@@ -71,7 +80,7 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
         assert set(codes) | set(fewer) == {200}
         eventually("no replica when idle", lambda: engines(run) == 0, SCALING_SECONDS)
 
-        lines = decisions(run, "tiny")
+        lines = decisions(log)
         assert len(re.findall("waiting for its first token", run.text)) <= 1
         assert run.stop() == 0
     course = [it["desired"] for it in lines]
@@ -82,5 +91,5 @@ def test_from_zero_to_one_to_two_and_back_to_zero_without_a_lost_request(
     eventually("everything that was started is gone", lambda: not run.left_behind(), 10)
 
 
-def _last(run: Run) -> dict[str, Any]:
-    return decisions(run, "tiny")[-1]
+def _last(log: Path) -> dict[str, Any]:
+    return decisions(log)[-1]
