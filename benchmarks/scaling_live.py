@@ -21,6 +21,7 @@ from benchmarks.scaling_bench.stages import NAME, Stages  # noqa: E402
 from tests.live.harness import Run, manifest, scaling_log  # noqa: E402
 from tests.live.tiny_llama import make_tiny_llama  # noqa: E402
 from tests.ports import free_port  # noqa: E402
+from tests.scaling_log import made_again  # noqa: E402
 
 SCALING = {"minReplicas": 0, "maxReplicas": 2, "scaleToZeroAfter": "10s"}
 UP, DOWN, STEP = (1, 2, 4, 8, 16, 24), (16, 8, 4, 2, 1), 24
@@ -42,12 +43,13 @@ def main() -> None:
             _stages(found)
             log = found.log.read_text()
     lines = [json.loads(line) for line in log.splitlines()]
-    text = table(found, lines)
+    again = [it.replicas for it in made_again(lines)]
+    text = table(found, lines, again)
     print(text)
     if options.results is not None:
         (options.results / "scaling-live.txt").write_text(f"{text}\n")
         (options.results / "scaling-live.log").write_text(log)
-        plot(found, lines, options.results / "scaling-live.svg")
+        plot(found, lines, again, options.results / "scaling-live.svg")
 
 
 def _tell(words: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
 
 from benchmarks.drawing import drawing
 from benchmarks.replica_bench.watched import Watched
+from benchmarks.stage_table import stage_rows
 
 _STEPS = ("ready", "desired", "pods")
 _LABELS = {"ready": "replicas that answer", "desired": "replicas wanted", "pods": "worker pods"}
@@ -14,15 +14,8 @@ _LABELS = {"ready": "replicas that answer", "desired": "replicas wanted", "pods"
 
 def table(found: Watched) -> str:
     """Return a line for each stage, and what became of the requests of all."""
-    head = ("from s", "took s", "answers", "median s", "longest s")
-    rows = [f"{'stage':<34}" + "".join(f"{it:>11}" for it in head)]
-    ends = [second for second, _ in found.stages[1:]] + [found.samples[-1].second]
-    for (begin, name), end in zip(found.stages, ends, strict=True):
-        latencies = [it.latency for it in found.answers if begin <= it.second < end]
-        middle = f"{median(latencies):.2f}" if latencies else "-"
-        longest = f"{max(latencies):.2f}" if latencies else "-"
-        cells = (f"{begin:.0f}", f"{end - begin:.0f}", str(len(latencies)), middle, longest)
-        rows.append(f"{name:<34}" + "".join(f"{it:>11}" for it in cells))
+    answers = [(it.second, it.latency) for it in found.answers]
+    rows = stage_rows(found.stages, found.samples[-1].second, answers)
     sent = sum(load.sent for load in found.loads)
     lost = sum(len(load.lost) for load in found.loads)
     ids = [it.words for load in found.loads for it in load.ended if it.status == 200]

@@ -5,51 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.drawing import drawing
 from benchmarks.scaling_bench.stages import Stages
-from tests.scaling_log import made_again
+from benchmarks.stage_table import stage_rows
 
 Lines = Sequence[dict[str, Any]]
 
 
-def table(found: Stages, lines: Lines) -> str:
-    """Return a line for each stage, and what became of requests and decisions of all."""
-    head = ("from s", "took s", "answers", "median s", "longest s", "desired")
-    rows = [f"{'stage':<36}" + "".join(f"{it:>11}" for it in head)]
+def table(found: Stages, lines: Lines, again: Sequence[int]) -> str:
+    """Return a line for each stage, and what became of requests and decisions of all.
+
+    Args:
+        found: The stages, and what was answered.
+        lines: The log of decisions.
+        again: What was decided when each was made again.
+    """
     zero = found.begun[0][0]
-    ends = [begin for begin, _ in found.begun[1:]] + [lines[-1]["time"]]
-    for (begin, name), end in zip(found.begun, ends, strict=True):
-        took = [it.seconds for it in found.answers if begin <= it.at < end]
-        course = [it["desired"] for it in lines if begin <= it["time"] < end]
-        cells = (
-            f"{begin - zero:.0f}",
-            f"{end - begin:.0f}",
-            str(len(took)),
-            f"{median(took):.2f}" if took else "-",
-            f"{max(took):.2f}" if took else "-",
-            " ".join(str(it) for it, _ in groupby(course)),
-        )
-        rows.append(f"{name:<36}" + "".join(f"{it:>11}" for it in cells))
-    return "\n".join([*rows, *_verdicts(found, lines)])
+    stages = [(begin - zero, name) for begin, name in found.begun]
+    answers = [(it.at - zero, it.seconds) for it in found.answers]
 
+    def desired(begin: float, end: float) -> str:
+        return _course([it for it in lines if begin <= it["time"] - zero < end])
 
-def _verdicts(found: Stages, lines: Lines) -> list[str]:
-    lost = [it for it in found.answers if it.status != 200]
-    again = [it.replicas for it in made_again(lines)]
+    rows = stage_rows(stages, lines[-1]["time"] - zero, answers, {"desired": desired})
+    lost = sum(it.status != 200 for it in found.answers)
     same = sum(one == it["desired"] for one, it in zip(again, lines, strict=True))
-    course = " ".join(str(it) for it, _ in groupby(it["desired"] for it in lines))
-    return [
-        f"{len(found.answers)} requests, {len(lost)} not answered",
-        f"desired: {course}",
-        f"{len(lines)} decisions, {same} of them the same when the policy that the simulator runs "
-        f"is given what was seen",
-    ]
+    return "\n".join(
+        [
+            *rows,
+            f"{len(answers)} requests, {lost} not answered",
+            f"desired: {_course(lines)}",
+            f"{len(lines)} decisions, {same} of them the same when the policy that the simulator "
+            f"runs is given what was seen",
+        ]
+    )
 
 
-def plot(found: Stages, lines: Lines, path: Path) -> None:
+def _course(lines: Lines) -> str:
+    """Return the numbers that were decided on, each once for as long as it stood."""
+    return " ".join(str(it) for it, _ in groupby(it["desired"] for it in lines))
+
+
+def plot(found: Stages, lines: Lines, again: Sequence[int], path: Path) -> None:
     """Draw queue, work and replicas over time."""
     pyplot = drawing()
     figure, (queue, work, replicas) = pyplot.subplots(3, 1, figsize=(10, 8), sharex=True)
@@ -63,7 +62,6 @@ def plot(found: Stages, lines: Lines, path: Path) -> None:
     for name, style in (("desired", "--"), ("ready", "-")):
         values = [it[name] for it in lines]
         replicas.step(seconds, values, style, where="post", label=name)
-    again = [it.replicas for it in made_again(lines)]
     replicas.plot(seconds, again, ".", markersize=2, color="black", label="desired, made again")
     replicas.set(ylabel="replicas", yticks=[0, 1, 2], ylim=(-0.1, 3), xlabel="seconds")
     for axes in (queue, replicas):
