@@ -2,8 +2,10 @@
 
 Replicas run steps of continuous batching as vLLM's scheduler does: sequences that decode get one
 token each, what is left of the token budget goes to prompts in the order in which they came, and a
-request begins when a seat and room for its prompt in the KV cache are free. Where that cache runs
-full, the sequence that came last is put back and its tokens are computed again.
+request begins when a seat and room for its prompt in the KV cache are free. A step is scheduled
+when the one before it begins (vLLM's ``async_scheduling``, its default), so who comes to a replica
+that is not idle waits for one step more than the one under way. Where the cache runs full, the
+sequence that came last is put back and its tokens are computed again.
 
 Requests beyond ``max_ongoing`` of all replicas wait in one queue, first come, first served; a
 request goes to the less busy of two replicas taken at random. All state is in arrays, so that the
@@ -278,12 +280,9 @@ def _route(w: World, request: int, now: float) -> None:
 
 
 @_compiled
-def _admit(w: World, r: int, budget: int) -> None:
-    """Begin what waits while a seat, the KV cache and the budget allow it."""
+def _admit(w: World, r: int, left: int) -> None:
+    """Let what waits join the next step while a seat, the KV cache and its tokens allow it."""
     kv_tokens, seats = w.physics[6] * _KV_USABLE, int(w.physics[7])
-    left = budget
-    for i in range(w.prefill_n[r]):
-        left -= w.prefill_left[r, i]
     while left > 0 and w.wait_n[r] > 0 and w.prefill_n[r] + w.decode_n[r] < seats:
         request = w.waiting[r, w.wait_head[r]]
         tokens = w.prompt[request] + w.made[request]
@@ -301,27 +300,28 @@ def _admit(w: World, r: int, budget: int) -> None:
 
 @_compiled
 def _begin_step(w: World, r: int, now: float) -> None:
-    """Decide what the next step computes and when it ends."""
+    """Begin the step that was scheduled, and schedule the one after it."""
     budget = int(w.physics[8]) - w.decode_n[r]
-    _admit(w, r, budget)
+    if w.prefill_n[r] + w.decode_n[r] == 0:
+        _admit(w, r, budget)  # nothing was scheduled: at once
     if w.prefill_n[r] + w.decode_n[r] == 0:
         w.step_end[r] = np.inf
         return
-    tokens = 0
+    left = 0
     for i in range(w.prefill_n[r]):
-        tokens += w.prefill_left[r, i]
-        if tokens >= budget:
-            tokens = budget
-            break
+        left += w.prefill_left[r, i]
+    tokens = min(budget, left)
+    _admit(w, r, budget - (left - tokens))
     w.step_prompt[r], w.step_begin[r], w.step_count[r] = tokens, now, 1
-    if tokens == 0:
+    if tokens > 0:
+        time = w.physics[0] + w.physics[1] * tokens + w.physics[2] * tokens * tokens
+        w.step_end[r] = now + max(time, w.physics[3]) + _decode_time(w, r, 1) - w.physics[3]
+        return
+    if w.prefill_n[r] == 0:
         # until one of them ends or the KV cache is full
         room = max(0, int(w.physics[6]) - w.kv[r]) // w.decode_n[r] + 1
         w.step_count[r] = max(1, min(w.next_end[r] - w.steps[r], room))
-        w.step_end[r] = now + _decode_time(w, r, w.step_count[r])
-        return
-    time = w.physics[0] + w.physics[1] * tokens + w.physics[2] * tokens * tokens
-    w.step_end[r] = now + max(time, w.physics[3]) + _decode_time(w, r, 1) - w.physics[3]
+    w.step_end[r] = now + _decode_time(w, r, w.step_count[r])
 
 
 @_compiled

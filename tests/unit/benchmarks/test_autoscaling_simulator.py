@@ -60,6 +60,23 @@ def test_a_prompt_beyond_the_budget_is_prefilled_in_parts() -> None:
     assert world.first[0] == pytest.approx(parts)
 
 
+def test_who_comes_to_a_busy_replica_waits_for_the_step_that_is_scheduled_besides() -> None:
+    step = HARDWARE.step
+    under_way = step.seconds(600, 0, 0)
+    world = after(requests([0.0, under_way / 2], 600, 50)).world
+    scheduled = under_way + step.seconds(0, 1, 601)
+    assert world.first[1] == pytest.approx(scheduled + step.seconds(600, 1, 602))
+
+
+def test_who_comes_among_steps_that_are_taken_together_waits_as_long() -> None:
+    step = HARDWARE.step
+    them = requests([0.0, 1.0], 600, 200)
+    ends = step.seconds(600, 0, 0) + np.cumsum([step.seconds(0, 1, 601 + i) for i in range(200)])
+    following = int(np.searchsorted(ends, 1.0)) + 1
+    prefill = step.seconds(600, 1, 601 + following + 1)
+    assert after(them).world.first[1] == pytest.approx(ends[following] + prefill)
+
+
 def test_a_request_beyond_the_seats_waits_in_the_queue_for_one() -> None:
     world = after(requests([0.0] * 5, 100, 50), until=0.3).world
     assert kernel.queued(world) == 1
