@@ -71,9 +71,10 @@ unit: $(VENV)/.ready ## Unit, property and golden tests
 integration: tools ## Tests against a real control plane with simulated nodes
 	$(BIN)/python -m pytest tests/integration $(QUICKER) $(BESIDE) --durations=8
 
-thorough: tools setup ## What `make test` leaves out: variations, and what takes minutes
+thorough: tools setup ## What `make test` leaves out: variations, and what takes minutes; needs root
 	$(BIN)/python -m pytest tests/integration -m thorough $(BESIDE) --durations=8
 	$(BIN)/python -m pytest tests/live -m thorough --durations=8
+	$(BIN)/python -m pytest tests/cluster -m thorough --durations=8
 
 kills: tools ## 300 random kills of the operator while models change; FREEHOLD_SEED tells a story again
 	FREEHOLD_KILLS=300 $(BIN)/python -m pytest tests/integration/test_random_kills.py
@@ -82,7 +83,7 @@ live: setup ## Tests against real Ray and real vLLM
 	$(BIN)/python -m pytest tests/live $(QUICKER) --durations=8
 
 on-node: tools setup ## Tests on a real node: pods, real Ray and vLLM in them; needs root
-	$(BIN)/python -m pytest tests/cluster --durations=8
+	$(BIN)/python -m pytest tests/cluster $(QUICKER) --durations=8
 
 faults: tools setup ## Every fault of docs/faults.md that has no result yet, on a real node; needs root
 	$(BIN)/python -m pytest tests/faults --durations=0; status=$$?; \
