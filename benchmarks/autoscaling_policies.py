@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--full", action="store_true", help="peers at other targets, five seeds, and faults"
     )
+    parser.add_argument("--seeds", type=int, help="how many; 1 by default, 5 with --full")
     parser.add_argument("--scenarios", help="only these, separated by commas")
     parser.add_argument("--policies", help="only these and the references, separated by commas")
     parser.add_argument("--results", type=Path, help="folder for table and plots")
@@ -63,8 +64,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     for seed in _seeds(options):
         for scenario in scenarios:
             found.append(Cell(CLAIRVOYANT, None, scenario.name, part, seed))
-            if scenario.steps or options.full:
-                found.append(Cell(LIMIT, None, scenario.name, part, seed))
+            found.append(Cell(LIMIT, None, scenario.name, part, seed))
         for policy, target in [(OURS, None), *_rivals(tuned=options.full)]:
             if chosen is None or policy in chosen:
                 found += [Cell(policy, target, it.name, part, seed) for it in scenarios]
@@ -74,7 +74,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
 
 
 def _seeds(options: argparse.Namespace) -> range:
-    return range(1, 6 if options.full else 2)
+    return range(1, 1 + (options.seeds or (5 if options.full else 1)))
 
 
 def _rivals(*, tuned: bool) -> list[tuple[str, float | None]]:

@@ -206,6 +206,7 @@ def physics(setting: Setting) -> Array:
         hardware.token_budget,
         ongoing,
         setting.bound,
+        hardware.ahead,
     ]
     return np.concatenate([step, rest])
 

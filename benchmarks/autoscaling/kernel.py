@@ -2,10 +2,10 @@
 
 Replicas run steps of continuous batching as vLLM's scheduler does: sequences that decode get one
 token each, what is left of the token budget goes to prompts in the order in which they came, and a
-request begins when a seat and room for its prompt in the KV cache are free. A step is scheduled
-when the one before it begins (vLLM's ``async_scheduling``, its default), so who comes to a replica
-that is not idle waits for one step more than the one under way. Where the cache runs full, the
-sequence that came last is put back and its tokens are computed again.
+request begins when a seat and room for its prompt in the KV cache are free. Where that cache runs
+full, the sequence that came last is put back and its tokens are computed again. Where steps are
+scheduled ahead, each is when the one before it begins: who comes to a replica that is not idle
+waits for one step more than the one under way.
 
 Requests beyond ``max_ongoing`` of all replicas wait in one queue, first come, first served; a
 request goes to the less busy of two replicas taken at random. All state is in arrays, so that the
@@ -72,7 +72,7 @@ class World(NamedTuple):
     kv: Any  # [r] tokens in the cache
     counters: Any  # [r, COUNTERS]
     gone: Any  # [COUNTERS] of replicas whose rows others have now
-    # p0 p1 p2 d0 d1 d2 in seconds and tokens, kv tokens, seats, budget, max ongoing, bound
+    # p0 p1 p2 d0 d1 d2 in seconds and tokens, kv tokens, seats, budget, max ongoing, bound, ahead
     physics: Any
 
 
@@ -301,19 +301,28 @@ def _admit(w: World, r: int, left: int) -> None:
 
 
 @_compiled
-def _begin_step(w: World, r: int, now: float) -> None:
-    """Begin the step that was scheduled, and schedule the one after it."""
-    budget = int(w.physics[8]) - w.decode_n[r]
-    if w.prefill_n[r] + w.decode_n[r] == 0:
-        _admit(w, r, budget)  # nothing was scheduled: at once
-    if w.prefill_n[r] + w.decode_n[r] == 0:
-        w.step_end[r] = np.inf
-        return
+def _prompt_tokens(w: World, r: int) -> int:
+    """Return the tokens that are yet to be prefilled of what has begun."""
     left = 0
     for i in range(w.prefill_n[r]):
         left += w.prefill_left[r, i]
+    return left
+
+
+@_compiled
+def _begin_step(w: World, r: int, now: float) -> None:
+    """Decide what the next step computes and when it ends; ahead, schedule the one after it."""
+    budget = int(w.physics[8]) - w.decode_n[r]
+    ahead = w.physics[11] > 0
+    if not ahead or w.prefill_n[r] + w.decode_n[r] == 0:
+        _admit(w, r, budget - _prompt_tokens(w, r))
+    if w.prefill_n[r] + w.decode_n[r] == 0:
+        w.step_end[r] = np.inf
+        return
+    left = _prompt_tokens(w, r)
     tokens = min(budget, left)
-    _admit(w, r, budget - (left - tokens))
+    if ahead:
+        _admit(w, r, budget - (left - tokens))
     w.step_prompt[r], w.step_begin[r], w.step_count[r] = tokens, now, 1
     if tokens > 0:
         time = w.physics[0] + w.physics[1] * tokens + w.physics[2] * tokens * tokens

@@ -60,6 +60,8 @@ class Hardware:
         kv_tokens: Tokens that the KV cache holds.
         max_num_seqs: Requests that run at once.
         token_budget: Tokens of a step at the most, ``max_num_batched_tokens``.
+        ahead: Whether a step is scheduled while the one before it runs: ``async_scheduling``, which
+            is vLLM's default on GPUs, and which it turns off on cores.
     """
 
     title: str
@@ -68,6 +70,7 @@ class Hardware:
     kv_tokens: int
     max_num_seqs: int = 256
     token_budget: int = 8192
+    ahead: bool = True
 
     def slower(self, factor: float = SLOWER_END_TO_END) -> Hardware:
         """Return the same where every step takes ``factor`` of the time."""

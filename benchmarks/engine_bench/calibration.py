@@ -53,7 +53,7 @@ def calibrated(looks: Sequence[Work], asked: Requests, seats: int, budget: int) 
     each = 1e3 * cost.step, 1e3 * cost.prompt, 1e3 * cost.sequence, 1e6 * cost.kv / held
     step, prompt, sequence, context = each
     times = StepTime(p0=step, p1=prompt, p2=0.0, d0=step, d1=sequence, d2=context)
-    hardware = Hardware("engine", 1, times, int(held), seats, budget)
+    hardware = Hardware("engine", 1, times, int(held), seats, budget, ahead=False)
     errors = [abs(_seconds(cost, it) / it.busy - 1) for it in done]
     return Calibrated(hardware, sum(errors) / len(errors), len(done))
 

@@ -77,6 +77,14 @@ def test_who_comes_among_steps_that_are_taken_together_waits_as_long() -> None:
     assert after(them).world.first[1] == pytest.approx(ends[following] + prefill)
 
 
+def test_where_nothing_is_scheduled_ahead_who_comes_waits_for_the_step_under_way_alone() -> None:
+    step, hardware = HARDWARE.step, replace(HARDWARE, ahead=False)
+    under_way = step.seconds(600, 0, 0)
+    them = requests([0.0, under_way / 2], 600, 50)
+    world = after(them, replace(SETTING, hardware=hardware)).world
+    assert world.first[1] == pytest.approx(under_way + step.seconds(600, 1, 601))
+
+
 def test_a_request_beyond_the_seats_waits_in_the_queue_for_one() -> None:
     world = after(requests([0.0] * 5, 100, 50), until=0.3).world
     assert kernel.queued(world) == 1

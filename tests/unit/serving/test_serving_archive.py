@@ -43,6 +43,7 @@ def test_the_archive_holds_what_runs_beside_the_engine_and_nothing_else() -> Non
             "freehold/serving/autoscaling/headroom.py",
             "freehold/serving/autoscaling/load.py",
             "freehold/serving/autoscaling/memory.py",
+            "freehold/serving/autoscaling/paper.py",
             "freehold/serving/autoscaling/policy.py",
             "freehold/serving/autoscaling/policy_words.py",
             "freehold/serving/autoscaling/rates.py",

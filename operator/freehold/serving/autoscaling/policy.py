@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from freehold.serving.autoscaling import headroom
-from freehold.serving.autoscaling.headroom import RULES, Coming, Load, Rule, Trials
+from freehold.serving.autoscaling.headroom import RULES, Trials
 from freehold.serving.autoscaling.load import Measured, Replica, first_look, measure
+from freehold.serving.autoscaling.paper import Coming, Load, Rule, for_backlog, held, hold
 from freehold.serving.autoscaling.policy_words import Grounds, message
 from freehold.serving.autoscaling.rates import StepCost
 
@@ -255,7 +256,7 @@ def _seated(state: State, measured: Measured, now: float) -> Coming:
     least, most = _SPARE
     spare = min(most, max(least, rule.headroom))
     number = math.ceil(spare * measured.seen.running / measured.batch)
-    return headroom.held(state.seated, now, number, headroom.hold(rule, state.starts.seconds))
+    return held(state.seated, now, number, hold(rule, state.starts.seconds))
 
 
 def _waits_too_long(seen: Observation, measured: Measured, settings: Settings) -> bool:
@@ -274,9 +275,7 @@ def _grounds(seen: Observation, state: State, load: Load) -> Grounds:
         base=trials.fleets[chosen].peaks[0][1],
         seats=state.seated[0][1],
         backlog=max(
-            headroom.for_backlog(
-                backlog, trials.levels[-1], seen.ready, _coming(state.starts, load), load
-            ),
+            for_backlog(backlog, trials.levels[-1], seen.ready, _coming(state.starts, load), load),
             # none goes while requests are late
             state.wanted if backlog > load.bound * seen.ready else 0,
         ),
@@ -292,7 +291,7 @@ def _grounds_of_silence(seen: Observation, state: State, settings: Settings) -> 
         seen.time, 0.0, 0.0, 0.0, 0.0, 0, state.starts.seconds, settings.time_to_first_token, 1, 1
     )
     backlog = seen.queued * state.measured.of_one
-    more = headroom.for_backlog(
+    more = for_backlog(
         backlog, state.trials.levels[-1], seen.ready, _coming(state.starts, load), load
     )
     return Grounds(base=max(state.wanted, seen.ready + seen.starting), backlog=more, silent=True)

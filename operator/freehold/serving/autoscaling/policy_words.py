@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from freehold.serving.autoscaling.headroom import SMOOTHINGS, Rule
+from freehold.serving.autoscaling.headroom import SMOOTHINGS
+from freehold.serving.autoscaling.paper import Rule
 
 if TYPE_CHECKING:
     from freehold.serving.autoscaling.policy import Observation, Settings, State
@@ -98,13 +100,15 @@ def _why(grounds: Grounds, seen: Observation, state: State) -> str:
         are = _verb(grounds.seats, "is", "are")
         return f"{load} and {grounds.seats} {are} needed for the seats and KV caches that are taken"
     are = _verb(grounds.base, "is", "are")
-    return f"{load}, for which {grounds.base} {are} {_kept(grounds.rule, state)}"
+    return f"{load}, for which {grounds.base} {are} {_kept(grounds.rule, grounds.level, state)}"
 
 
-def _kept(rule: Rule, state: State) -> str:
+def _kept(rule: Rule, level: float, state: State) -> str:
     held = rule.hold * state.starts.seconds
+    # a load next to nothing has the one replica that is kept anyway
+    headroom = rule.headroom + rule.restless / math.sqrt(max(level, 1.0))
     return (
-        f"kept with a headroom of {rule.headroom:g} over {SMOOTHINGS[rule.smoothing]:.0f} s, "
+        f"kept with a headroom of {headroom:.2f} over {SMOOTHINGS[rule.smoothing]:.0f} s, "
         f"the most of the last {held:.0f} s"
     )
 
