@@ -153,6 +153,8 @@ class Layout:
             f"--root-ca-file={self.certificate}",
             f"--service-account-private-key-file={self.certificate.with_suffix('.key')}",
             "--use-service-account-credentials",
+            # it makes the folder, by default in /usr
+            f"--flex-volume-plugin-dir={self.folder / 'volume-plugins'}",
             *_ALONE,
         ]
 
