@@ -51,19 +51,19 @@ def test_a_load_that_jumps_gets_more_headroom_than_a_calm_one() -> None:
     assert headroom(tried(restless)) > headroom(tried([mean] * 5000))
 
 
-def strength(late: float, ready: int) -> Strength:
-    trials = tried([4.6] * 4000, late=late, ready=ready)
+def strength(late: float) -> Strength:
+    trials = tried([4.6] * 4000, late=late)
     papers = [it.late for it in trials.mirrors]
     assert papers == sorted(papers, reverse=True)
     return STRENGTHS[_strength(trials)]
 
 
 def test_replicas_on_paper_that_are_as_late_as_in_truth_are_the_usual_ones() -> None:
-    assert strength(0.0, ready=5) == Strength(1.0, 1.0)
+    assert strength(0.0) == Strength(1.0, 1.0)
 
 
 def test_where_replicas_were_late_in_truth_those_on_paper_are_slower() -> None:
-    assert strength(46.0, ready=5).pace < 0.95
+    assert strength(46.0).pace < 0.95
 
 
 def test_where_replicas_took_up_more_than_they_worked_off_those_on_paper_have_patience() -> None:
